@@ -1,0 +1,103 @@
+"""What the portal promises, and whether a run's figures keep it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from results import Results
+
+
+@dataclass(frozen=True)
+class Target:
+    """One promise: a figure of the portal, how it is had, and the limit it keeps."""
+
+    text: str
+    figure: Callable[[Results], float | None]
+    at_least: float | None = None
+    at_most: float | None = None
+
+    def kept(self, value: float) -> bool:
+        """Whether that value keeps the promise."""
+        return (self.at_least is None or value >= self.at_least) and (
+            self.at_most is None or value <= self.at_most
+        )
+
+
+def _ratio(row: str, metric: str, other: str) -> Callable[[Results], float | None]:
+    def figure(results: Results) -> float | None:
+        found = results.ratio(row, metric, other)
+        return found.middle if found else None
+
+    return figure
+
+
+def _worst(row: str, metric: str) -> Callable[[Results], float | None]:
+    def figure(results: Results) -> float | None:
+        values = results.values(row, metric, results.subject)
+        return max(values) if values else None
+
+    return figure
+
+
+def _peak_memory(results: Results) -> float | None:
+    peaks = [
+        value
+        for row in results.rows
+        for value in results.values(row.name, "peak_mb", results.subject)
+    ]
+    return max(peaks) if peaks else None
+
+
+def _growth(results: Results) -> float | None:
+    grown = [
+        value
+        for row in ("download", "upload-large")
+        for value in results.values(row, "grown_mb", results.subject)
+    ]
+    return max(grown) if grown else None
+
+
+def _slowed_down(results: Results) -> float | None:
+    busy = results.spread("slow-readers", "p95_ms", results.subject)
+    idle = results.spread("slow-readers", "idle_p95_ms", results.subject)
+    return busy.middle / idle.middle if busy and idle else None
+
+
+TARGETS = (
+    Target(
+        "large download: at least 0.9 of nginx", _ratio("download", "mb_s", "nginx"), at_least=0.9
+    ),
+    Target(
+        "small downloads, 16 connections: twice the baseline",
+        _ratio("small-16", "per_s", "baseline"),
+        at_least=2.0,
+    ),
+    Target(
+        "large upload until durable: four times the baseline",
+        _ratio("upload-large", "durable_mb_s", "baseline"),
+        at_least=4.0,
+    ),
+    Target(
+        "large upload until durable: 1.5 of copyparty",
+        _ratio("upload-large", "durable_mb_s", "copyparty"),
+        at_least=1.5,
+    ),
+    Target(
+        "small uploads: 1.5 of the baseline",
+        _ratio("upload-small", "per_s", "baseline"),
+        at_least=1.5,
+    ),
+    Target(
+        "small uploads, p99: under a fifth of the baseline's",
+        _ratio("upload-small", "p99_ms", "baseline"),
+        at_most=0.2,
+    ),
+    Target("small uploads: none fails", _worst("upload-small", "failures"), at_most=0),
+    Target(
+        "beside slow readers: everybody is answered", _worst("slow-readers", "failures"), at_most=0
+    ),
+    Target("beside slow readers: p95 at most twice the idle one", _slowed_down, at_most=2.0),
+    Target("peak memory in any row, MB", _peak_memory, at_most=300),
+    Target("memory grown between a file and one sixteen times it, MB", _growth, at_most=32),
+)

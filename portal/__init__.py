@@ -1,0 +1,123 @@
+"""A private document portal that people can run themselves.
+
+`create_app` is the whole app, in the order in which its parts stand in each other's way.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from flask import Flask
+from flask.sessions import SecureCookieSessionInterface
+from itsdangerous import URLSafeTimedSerializer
+from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from portal import (
+    answers,
+    assets,
+    audit,
+    config,
+    database,
+    gate,
+    headers,
+    logs,
+    presentation,
+    storage,
+)
+from portal.accounts import setup
+from portal.accounts.views import accounts
+from portal.admin.views import admin
+from portal.audit import journal
+from portal.config import Settings
+from portal.documents.views import documents
+from portal.extensions import csrf, login_manager, migrate
+from portal.extensions import db as _db
+from portal.health import health
+from portal.request import PortalRequest
+from portal.sharing.views import sharing
+
+__all__ = ["audit", "create_app"]
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """The WSGI app for `settings`, or for what the environment and the configuration say."""
+    settings = settings or config.load()
+    app = Flask(__name__, template_folder=str(config.ROOT / "templates"), static_folder=None)
+    app.request_class = PortalRequest
+    app.session_interface = CookieSessions()
+    app.extensions["settings"] = settings
+    _configure(app, settings)
+
+    logs.configure(settings)
+    database.init_app(app, settings)
+    migrate.init_app(app, _db)
+    journal.init_app(app, settings.instance_dir)
+    storage.init_app(app, settings)
+    login_manager.init_app(app)
+    csrf.init_app(app)
+    headers.init_app(app, settings)
+    answers.init_app(app)
+    gate.init_app(app, settings)
+    presentation.init_app(app)
+    _name_the_site(app, settings)
+
+    app.register_blueprint(health)
+    app.register_blueprint(accounts)
+    app.register_blueprint(documents)
+    app.register_blueprint(sharing)
+    app.register_blueprint(admin)
+
+    hops = settings.trusted_proxies
+    if hops:
+        proxy = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)
+        app.wsgi_app = proxy  # type: ignore[method-assign]
+    assets.init_app(app, settings.instance_dir / "cache" / "static")
+    return app
+
+
+def _configure(app: Flask, settings: Settings) -> None:
+    prefix = "__Host-" if settings.is_https else ""
+    app.config.update(
+        SECRET_KEY=settings.secret_key,
+        SESSION_COOKIE_NAME=f"{prefix}portal_session",
+        SESSION_COOKIE_SECURE=settings.is_https,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_PATH="/",
+        # Only sign-in writes the cookie: a download must not.
+        SESSION_REFRESH_EACH_REQUEST=False,
+        PERMANENT_SESSION_LIFETIME=timedelta(days=settings.session_days),
+        # The gate asks for the token, after signing in and before the body.
+        WTF_CSRF_CHECK_DEFAULT=False,
+        # As long as the session: a page left open overnight still works.
+        WTF_CSRF_TIME_LIMIT=None,
+        # The gate compares Origin and Sec-Fetch-Site; some of our pages send no Referer.
+        WTF_CSRF_SSL_STRICT=False,
+        TRAP_HTTP_EXCEPTIONS=False,
+    )
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    # Sessions end in the database, not because a phone changed its network.
+    login_manager.session_protection = None
+    app.jinja_env.trim_blocks = True
+    app.jinja_env.lstrip_blocks = True
+
+
+class CookieSessions(SecureCookieSessionInterface):
+    """Flask's signed cookie; the signer is made once instead of twice a request."""
+
+    _signer: URLSafeTimedSerializer | None = None
+
+    def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
+        if self._signer is None:
+            self._signer = super().get_signing_serializer(app)
+        return self._signer
+
+
+def _name_the_site(app: Flask, settings: Settings) -> None:
+    @app.context_processor
+    def site() -> dict[str, object]:
+        try:
+            return {"site_name": setup.site_name(settings)}
+        except SQLAlchemyError:  # the page that says so needs a name too
+            return {"site_name": settings.site_name}

@@ -1,0 +1,366 @@
+"""The door: the only place that decides who may see, fetch or change a document.
+
+To send a document's bytes one needs a `Grant`, and only this module makes one. Lists and
+look-ups begin with the same `visible_documents`, so a list never shows what a look-up
+would refuse. Every refusal is the same `NotFound`, whether the thing exists or not.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Protocol
+
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Integer,
+    Uuid,
+    and_,
+    bindparam,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+)
+from sqlalchemy.orm import aliased
+
+from portal import audit, database
+from portal.errors import Gone, NotFound
+from portal.extensions import db
+from portal.models import Document, ShareLink, User, Version, utcnow
+from portal.tokens import hash_token
+
+
+class Person(Protocol):
+    """Whoever is signed in, as far as a decision needs to know them."""
+
+    @property
+    def user_id(self) -> int: ...
+    @property
+    def email(self) -> str: ...
+    @property
+    def is_admin(self) -> bool: ...
+
+
+class Reason(StrEnum):
+    """Why somebody may have a document's bytes."""
+
+    OWNER = "owner"
+    SHARE_LINK = "share link"
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """The right to have the bytes of one version of one document, now.
+
+    Made by the functions of this module and by nothing else; `storage.delivery` sends
+    what a grant names and takes nothing but a grant.
+    """
+
+    document_id: uuid.UUID
+    name: str
+    owner_email: str
+    blob: str
+    size_bytes: int
+    sha256: bytes
+    media_type: str
+    reason: Reason
+    #: Public id and label of the share link, when that is the reason.
+    link_id: uuid.UUID | None = None
+    link_label: str = ""
+
+
+def visible_documents(person: Person) -> ColumnElement[bool]:
+    """The condition on `Document` for what `person` may see: their own, outside the trash."""
+    return _visible_to(literal(person.user_id))
+
+
+def _visible_to(person_id: ColumnElement[int]) -> ColumnElement[bool]:
+    return and_(Document.owner_id == person_id, Document.trashed_at.is_(None))
+
+
+def trashed_documents(person: Person) -> ColumnElement[bool]:
+    """The condition on `Document` for what lies in `person`'s own trash."""
+    return and_(Document.owner_id == person.user_id, Document.trashed_at.is_not(None))
+
+
+def document_for(person: Person, document_id: uuid.UUID) -> Document:
+    """A document that `person` may see and, as its owner, change.
+
+    Someone else's document, a trashed one and one that never existed raise the same
+    `NotFound`, and each such try is in the audit log.
+    """
+    return _one_document(visible_documents(person), document_id)
+
+
+def trashed_document_for(person: Person, document_id: uuid.UUID) -> Document:
+    """A document in `person`'s own trash; otherwise the `NotFound` of `document_for`."""
+    return _one_document(trashed_documents(person), document_id)
+
+
+def grant_to_user(person: Person, document_id: uuid.UUID, version: int | None = None) -> Grant:
+    """Grant `person` a document they may see; `version` None is the newest.
+
+    Someone else's document and one that never existed raise the same `NotFound`,
+    so the answer does not confirm that a guessed id is real.
+    """
+    facts = {"person_id": person.user_id, "document_id": document_id, "version": version}
+    row = database.ask(_GRANT_TO_USER, facts)
+    if row is None:
+        raise _denied(document_id)
+    return _grant(row, Reason.OWNER)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenLink:
+    """A share link that works at this moment, and what a stranger may know of it.
+
+    (In the refusal of a link that has ended, the facts of the document may be None.)
+    """
+
+    id: int
+    public_id: uuid.UUID
+    label: str
+    document_id: uuid.UUID
+    document_name: str
+    size_bytes: int
+    media_type: str
+    sender_name: str
+    owner_email: str
+    created_at: datetime
+    expires_at: datetime
+    password_hash: str | None
+    max_downloads: int | None
+    download_count: int
+
+    @property
+    def is_used_up(self) -> bool:
+        return self.max_downloads is not None and self.download_count >= self.max_downloads
+
+
+def link_is_live(moment: datetime, maker: type[User] = User) -> ColumnElement[bool]:
+    """The condition on `ShareLink`, `Document` and `maker`, who made it, for a working link."""
+    return and_(
+        ShareLink.revoked_at.is_(None),
+        ShareLink.expires_at > moment,
+        Document.id.is_not(None),
+        Document.trashed_at.is_(None),
+        maker.disabled_at.is_(None),
+    )
+
+
+def has_downloads_left() -> ColumnElement[bool]:
+    """The condition on `ShareLink` for one that may be used once more."""
+    return or_(
+        ShareLink.max_downloads.is_(None),
+        ShareLink.download_count < ShareLink.max_downloads,
+    )
+
+
+def open_link(token: str) -> OpenLink:
+    """The link behind `token`, if it works now; it may be used up (see `is_used_up`).
+
+    Raises `NotFound` for a token that never was, `Gone` for one whose link has ended:
+    expired, revoked, its document in the trash or gone, its maker's account disabled.
+    """
+    row = db.session.execute(
+        select(
+            ShareLink.id,
+            ShareLink.public_id,
+            ShareLink.label,
+            Document.public_id,
+            Document.name,
+            Document.size_bytes,
+            Document.media_type,
+            User.name,
+            User.email,
+            ShareLink.created_at,
+            ShareLink.expires_at,
+            ShareLink.password_hash,
+            ShareLink.max_downloads,
+            ShareLink.download_count,
+            link_is_live(utcnow()),
+            ShareLink.revoked_at,
+        )
+        .outerjoin(Document, Document.id == ShareLink.document_id)
+        .join(User, User.id == ShareLink.created_by_id)
+        .where(ShareLink.token_hash == hash_token(token))
+    ).one_or_none()
+    if row is None:
+        audit.record_alone(audit.Action.LINK_REFUSED, reason="unknown")
+        raise _no_such_link()
+    facts: Sequence[Any] = row
+    link = OpenLink(*facts[:14])
+    if not facts[14]:
+        raise gone(link, revoked_at=facts[15])
+    return link
+
+
+def _no_such_link() -> NotFound:
+    return NotFound(
+        "There is no such link.",
+        cure="Check that the whole address was copied, or ask whoever sent it to you.",
+    )
+
+
+def gone(link: OpenLink, revoked_at: datetime | None = None) -> Gone:
+    """The refusal of a link that has ended, in the audit log and in words for a stranger."""
+    now = utcnow()
+    if link.is_used_up and revoked_at is None and link.expires_at > now:
+        why, what = "used up", "This link has been used as often as it allows."
+    elif revoked_at is None and link.expires_at <= now:
+        day = f"{link.expires_at.day} {link.expires_at:%B %Y}"
+        why, what = "expired", f"This link stopped working on {day}."
+    else:
+        why, what = "ended", "This link no longer works."
+    audit.record_alone(
+        audit.Action.LINK_REFUSED,
+        document=link.document_id,
+        owner=link.owner_email,
+        reason=why,
+        link=str(link.public_id),
+        label=link.label,
+        name=link.document_name,
+    )
+    return Gone(what, cure=f"Ask {link.sender_name} for a new one.")
+
+
+def grant_to_link_holder(link: OpenLink) -> Grant:
+    """Grant whoever holds `link` its document, as far as the link is live at this moment.
+
+    The caller has counted the download or holds a ticket that was counted. Raises `Gone`.
+    """
+    row = db.session.execute(
+        _GRANT_COLUMNS.where(
+            Version.number == Document.version,
+            ShareLink.id == link.id,
+            ShareLink.document_id == Document.id,
+            link_is_live(utcnow(), maker=_MAKER),
+            _MAKER.id == ShareLink.created_by_id,
+        )
+    ).one_or_none()
+    if row is None:
+        raise gone(link)
+    return _grant(row, Reason.SHARE_LINK, link)
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Into whose directory an upload goes, and how much room is there."""
+
+    id: int
+    public_id: uuid.UUID
+    email: str
+    name: str
+    quota_bytes: int | None
+    used_bytes: int
+
+
+def may_upload_to(person: Person, owner_id: uuid.UUID) -> Owner:
+    """The owner into whose directory `person` may upload: themselves, or anyone for an admin.
+
+    Raises `NotFound` for everybody else, and for an owner whose account is disabled.
+    """
+    facts = {"owner_id": owner_id, "person_id": person.user_id, "is_admin": person.is_admin}
+    row = database.ask(_MAY_UPLOAD_TO, facts)
+    if row is None:
+        raise _denied(None)
+    return Owner(*tuple(row))
+
+
+def directory_for(admin: Person, owner_id: uuid.UUID) -> User:
+    """The person whose directory an admin may see as names and sizes. Raises `NotFound`."""
+    if not admin.is_admin:
+        raise _denied(None)
+    owner = db.session.execute(select(User).where(User.public_id == owner_id)).scalar_one_or_none()
+    if owner is None:
+        raise NotFound
+    return owner
+
+
+def own_account(person: Person) -> User:
+    """The account of whoever is signed in."""
+    return db.session.execute(select(User).where(User.id == person.user_id)).scalar_one()
+
+
+def links_of(person: Person) -> ColumnElement[bool]:
+    """The condition on `ShareLink` for the links `person` made."""
+    return ShareLink.created_by_id == person.user_id
+
+
+def manageable_links(person: Person) -> ColumnElement[bool]:
+    """The condition on `ShareLink` for what `person` may end: their own, every one for an admin."""
+    return or_(links_of(person), literal(person.is_admin))
+
+
+def _one_document(condition: ColumnElement[bool], document_id: uuid.UUID) -> Document:
+    query = select(Document).where(Document.public_id == document_id, condition)
+    if database.in_transaction():
+        # Of two who change it at once, the second one looks again after the first.
+        query = query.with_for_update()
+    document = db.session.execute(query).scalar_one_or_none()
+    if document is None:
+        raise _denied(document_id)
+    return document
+
+
+def _grant(row: Sequence[Any], reason: Reason, link: OpenLink | None = None) -> Grant:
+    document_id, name, owner_email, blob, size_bytes, sha256, media_type = row
+    return Grant(
+        document_id=document_id,
+        name=name,
+        owner_email=owner_email,
+        blob=blob,
+        size_bytes=size_bytes,
+        sha256=sha256,
+        media_type=media_type,
+        reason=reason,
+        link_id=link.public_id if link else None,
+        link_label=link.label if link else "",
+    )
+
+
+def _denied(document_id: uuid.UUID | None) -> NotFound:
+    audit.record_alone(audit.Action.ACCESS_DENIED, document=document_id)
+    return NotFound()
+
+
+_MAKER = aliased(User)
+
+#: What a grant is made of: plain columns, without the cost of whole objects.
+_GRANT_COLUMNS = (
+    select(
+        Document.public_id,
+        Document.name,
+        User.email,
+        Version.blob,
+        Version.size_bytes,
+        Version.sha256,
+        Version.media_type,
+    )
+    .join(User, User.id == Document.owner_id)
+    .join(Version, Version.document_id == Document.id)
+)
+
+#: Built once: every download asks it.
+_GRANT_TO_USER = _GRANT_COLUMNS.where(
+    Document.public_id == bindparam("document_id", type_=Uuid),
+    _visible_to(bindparam("person_id", type_=Integer)),
+    Version.number == func.coalesce(bindparam("version", type_=Integer), Document.version),
+)
+
+_MAY_UPLOAD_TO = select(
+    User.id, User.public_id, User.email, User.name, User.quota_bytes, User.used_bytes
+).where(
+    User.public_id == bindparam("owner_id", type_=Uuid),
+    or_(
+        User.id == bindparam("person_id", type_=Integer),
+        bindparam("is_admin", type_=Boolean).is_(true()),
+    ),
+    User.disabled_at.is_(None),
+)

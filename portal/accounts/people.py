@@ -1,0 +1,259 @@
+"""Accounts: making them, inviting, changing, disabling. Every act is audited."""
+
+from __future__ import annotations
+
+import unicodedata
+import uuid
+from datetime import timedelta
+from typing import Protocol
+from zoneinfo import available_timezones
+
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session as DatabaseSession
+
+from portal import audit
+from portal.accounts import passwords, sessions
+from portal.accounts.emails import checked
+from portal.config import Settings
+from portal.database import transaction
+from portal.errors import Conflict, Invalid, NotFound
+from portal.extensions import db
+from portal.models import Invitation, Role, User, utcnow
+from portal.tokens import hash_token, new_token
+
+INVITATION_DAYS = 7
+LONGEST_NAME = 200
+
+
+def create(
+    email: str,
+    settings: Settings,
+    *,
+    name: str = "",
+    role: Role = Role.USER,
+    password: str | None = None,
+    quota_bytes: int | None = None,
+) -> User:
+    """Make an account; without a password nobody can sign in before an invitation is accepted.
+
+    Raises `Invalid` for a field that breaks a rule, `Conflict` for an address already used.
+    """
+    email = checked(email)
+    name = checked_name(name) if name.strip() else email.partition("@")[0]
+    if password is not None:
+        passwords.check_rules(password, (email, name))
+        password_hash = passwords.hash_password(password, settings.bcrypt_rounds)
+    else:
+        password_hash = None
+    with transaction() as session:
+        if session.scalar(select(User.id).where(User.email == email)) is not None:
+            raise _taken(email)
+        user = User(
+            email=email,
+            name=name,
+            role=role.value,
+            password_hash=password_hash,
+            quota_bytes=quota_bytes,
+        )
+        session.add(user)
+        try:
+            session.flush()
+        except IntegrityError as error:  # somebody made it at the same moment
+            raise _taken(email) from error
+        audit.record(audit.Action.USER_CREATED, owner=email, name=name, role=role.value)
+    return user
+
+
+def invite(user: User) -> str:
+    """Make the token of an invitation; it replaces earlier ones and lasts seven days."""
+    token = new_token()
+    with transaction() as session:
+        _end_invitations(session, user.id)
+        session.add(
+            Invitation(
+                user_id=user.id,
+                token_hash=hash_token(token),
+                expires_at=utcnow() + timedelta(days=INVITATION_DAYS),
+            )
+        )
+        audit.record(audit.Action.USER_INVITED, owner=user.email)
+    return token
+
+
+def invited(token: str, *, lock: bool = False) -> User:
+    """Whom `token` invites. Raises `NotFound` once it is used, replaced or expired."""
+    query = (
+        select(User)
+        .join(Invitation, Invitation.user_id == User.id)
+        .where(
+            Invitation.token_hash == hash_token(token),
+            Invitation.used_at.is_(None),
+            Invitation.expires_at > utcnow(),
+            User.disabled_at.is_(None),
+        )
+    )
+    # Locked, those who use one invitation at the same moment stand in a line: one succeeds.
+    query = query.with_for_update() if lock else query
+    user = db.session.execute(query).scalar_one_or_none()
+    if user is None:
+        raise NotFound("This invitation is not valid, or it was used already.")
+    return user
+
+
+def accept_invitation(token: str, name: str, password: str, settings: Settings) -> str:
+    """Set name and password, end the invitation, and sign in; answers the session's token."""
+    user = invited(token)
+    name = checked_name(name)
+    passwords.check_rules(password, (user.email, name))
+    db.session.commit()
+    password_hash = passwords.hash_password(password, settings.bcrypt_rounds)
+    with transaction() as session:
+        invited(token, lock=True)  # still
+        user.name, user.password_hash = name, password_hash
+        _end_invitations(session, user.id)
+        sessions.end_all(user.id)
+        audit.record(audit.Action.INVITATION_ACCEPTED, actor=user.email, owner=user.email)
+        return sessions.start(user, settings, remember=False)
+
+
+def by_email(email: str) -> User:
+    """The account of an address. Raises `NotFound`, naming it: for the command line only."""
+    user = db.session.execute(select(User).where(User.email == checked(email))).scalar_one_or_none()
+    if user is None:
+        raise NotFound(f"There is no account for {email}.")
+    return user
+
+
+def by_public_id(public_id: uuid.UUID) -> User:
+    """The account of a public id, for admins. Raises `NotFound`."""
+    user = db.session.execute(select(User).where(User.public_id == public_id)).scalar_one_or_none()
+    if user is None:
+        raise NotFound
+    return user
+
+
+def set_password(user: User, password: str, settings: Settings) -> None:
+    """Give somebody a new password; all their sessions and invitations end."""
+    passwords.check_rules(password, (user.email, user.name))
+    password_hash = passwords.hash_password(password, settings.bcrypt_rounds)
+    with transaction() as session:
+        session.execute(update(User).where(User.id == user.id).values(password_hash=password_hash))
+        _end_invitations(session, user.id)
+        sessions.end_all(user.id)
+        audit.record(audit.Action.PASSWORD_CHANGED, owner=user.email)
+
+
+def save(user: User, *, name: str, role: Role, quota_bytes: int | None) -> None:
+    """Change what an admin may change. Raises `Conflict` for the last active admin's role."""
+    name = checked_name(name)
+    with transaction() as session:
+        before = {"name": user.name, "role": user.role, "quota_bytes": user.quota_bytes}
+        if user.is_admin and role is not Role.ADMIN:
+            _refuse_last_admin(session, user)
+        user.name, user.role, user.quota_bytes = name, role.value, quota_bytes
+        after = {"name": name, "role": role.value, "quota_bytes": quota_bytes}
+        changed = {key: [before[key], after[key]] for key in before if before[key] != after[key]}
+        if changed:
+            audit.record(audit.Action.USER_CHANGED, owner=user.email, changed=changed)
+
+
+def save_own(user_id: int, *, name: str, timezone: str) -> None:
+    """Change what everybody may change of their own account."""
+    name = checked_name(name)
+    if timezone and timezone not in available_timezones():
+        problem = "Choose a time zone from the list."
+        raise Invalid(problem, errors={"timezone": problem})
+    with transaction() as session:
+        user = session.get_one(User, user_id)
+        if (user.name, user.timezone) != (name, timezone):
+            user.name, user.timezone = name, timezone
+            audit.record(audit.Action.USER_CHANGED, owner=user.email, changed={"name": name})
+
+
+def disable(user: User) -> None:
+    """Switch an account off at once: its sessions end, its links stop, it cannot sign in.
+
+    Raises `Conflict` for the last active admin.
+    """
+    with transaction() as session:
+        if user.disabled_at is not None:
+            return
+        if user.is_admin:
+            _refuse_last_admin(session, user)
+        user.disabled_at = utcnow()
+        _end_invitations(session, user.id)
+        sessions.end_all(user.id)
+        audit.record(audit.Action.USER_DISABLED, owner=user.email)
+
+
+def enable(user: User) -> None:
+    """Let a disabled account sign in again; its links that have not expired live again."""
+    with transaction():
+        if user.disabled_at is None:
+            return
+        user.disabled_at = None
+        audit.record(audit.Action.USER_ENABLED, owner=user.email)
+
+
+def end_sessions(user: User) -> None:
+    """Sign somebody out everywhere."""
+    with transaction():
+        sessions.end_all(user.id)
+        audit.record(audit.Action.SESSIONS_ENDED, owner=user.email)
+
+
+def checked_name(name: str) -> str:
+    """A person's name as one line. Raises `Invalid` where it is empty, long or not a line."""
+    text = unicodedata.normalize("NFC", " ".join(name.split()))
+    if not 1 <= len(text) <= LONGEST_NAME or any(
+        unicodedata.category(char) in {"Cc", "Cs"} for char in text
+    ):
+        problem = f"Enter a name of 1 to {LONGEST_NAME} characters."
+        raise Invalid(problem, errors={"name": problem})
+    return text
+
+
+class HasQuota(Protocol):
+    """Whoever may have a figure of their own."""
+
+    @property
+    def quota_bytes(self) -> int | None: ...
+
+
+def quota_of(user: HasQuota, settings: Settings) -> int:
+    """How many bytes somebody may keep; 0 means no limit."""
+    return settings.default_quota_bytes if user.quota_bytes is None else user.quota_bytes
+
+
+def _taken(email: str) -> Conflict:
+    problem = f"There is already an account for {email}."
+    return Conflict(problem, cure="Look for it in the list.", errors={"email": problem})
+
+
+def _refuse_last_admin(session: DatabaseSession, user: User) -> None:
+    # Locking all admins' rows puts two who demote each other in a line.
+    admins = session.scalars(
+        select(User.id)
+        .where(
+            User.role == Role.ADMIN.value,
+            User.disabled_at.is_(None),
+            # Who has not accepted the invitation yet cannot sign in and help.
+            User.password_hash.is_not(None),
+        )
+        .order_by(User.id)
+        .with_for_update()
+    ).all()
+    session.refresh(user)
+    if set(admins) <= {user.id} and user.is_admin:
+        raise Conflict(
+            f"{user.name} is the last active admin.", cure="Make somebody else an admin first."
+        )
+
+
+def _end_invitations(session: DatabaseSession, user_id: int) -> None:
+    session.execute(
+        update(Invitation)
+        .where(Invitation.user_id == user_id, Invitation.used_at.is_(None))
+        .values(used_at=utcnow())
+    )

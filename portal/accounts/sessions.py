@@ -1,0 +1,130 @@
+"""Who is signed in: rows in the database, known by a random token in the cookie.
+
+Ending a session deletes its row, so a copied cookie is dead at once, on every machine.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from flask_login import UserMixin
+from sqlalchemy import LargeBinary, bindparam, delete, select, update
+
+from portal import audit, database
+from portal.config import Settings
+from portal.database import transaction
+from portal.models import Role, Session, User, UtcDateTime, utcnow
+from portal.tokens import hash_token, new_token
+
+#: How stale "last seen" may grow before it is written again.
+_TOUCH_EVERY = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn(UserMixin):
+    """Somebody signed in, as loaded for one request: `current_user` in views and pages."""
+
+    user_id: int
+    public_id: uuid.UUID
+    email: str
+    name: str
+    role: str
+    timezone: str
+    session_id: int
+    last_seen_at: datetime
+    token: str
+
+    @property
+    def is_admin(self) -> bool:
+        return self.role == Role.ADMIN
+
+    def get_id(self) -> str:
+        """What Flask-Login keeps in the cookie: the session's token, not the account's id."""
+        return self.token
+
+
+def start(user: User, settings: Settings, *, remember: bool) -> str:
+    """Open a session for `user` within a transaction; answers its token."""
+    token = new_token()
+    now = utcnow()
+    here = audit.origin.get()
+    with transaction() as database:
+        database.add(
+            Session(
+                token_hash=hash_token(token),
+                user_id=user.id,
+                created_at=now,
+                last_seen_at=now,
+                expires_at=now + timedelta(days=settings.session_days),
+                is_remembered=remember,
+                address=here.address[:64],
+                user_agent=here.user_agent[:300],
+            )
+        )
+        database.execute(update(User).where(User.id == user.id).values(last_seen_at=now))
+    return token
+
+
+def load(token: str, settings: Settings) -> SignedIn | None:
+    """Whoever holds `token`, in one query; None once the session has ended in any way."""
+    now = utcnow()
+    facts = {"token_hash": hash_token(token), "now": now}
+    row = database.ask(_BY_TOKEN, facts)
+    if row is None:
+        return None
+    idle = now - row.last_seen_at
+    if not row.is_remembered and idle > timedelta(minutes=settings.session_idle_minutes):
+        return None
+    return SignedIn(*row[:8], token=token)
+
+
+def touch(person: SignedIn) -> None:
+    """Note that the session is in use; writes at most once a minute."""
+    now = utcnow()
+    if now - person.last_seen_at < _TOUCH_EVERY:
+        return
+    with transaction() as database:
+        database.execute(
+            update(Session).where(Session.id == person.session_id).values(last_seen_at=now)
+        )
+        database.execute(update(User).where(User.id == person.user_id).values(last_seen_at=now))
+
+
+def end(person: SignedIn) -> None:
+    """Sign this browser out."""
+    with transaction() as database:
+        database.execute(delete(Session).where(Session.id == person.session_id))
+        audit.record(audit.Action.SIGNED_OUT, owner=person.email)
+
+
+def end_all(user_id: int, *, but: int | None = None) -> None:
+    """End every session of somebody, but perhaps the present one; part of a transaction."""
+    with transaction() as database:
+        statement = delete(Session).where(Session.user_id == user_id)
+        if but is not None:
+            statement = statement.where(Session.id != but)
+        database.execute(statement)
+
+
+#: Built once: every request of somebody signed in asks it.
+_BY_TOKEN = (
+    select(
+        User.id,
+        User.public_id,
+        User.email,
+        User.name,
+        User.role,
+        User.timezone,
+        Session.id,
+        Session.last_seen_at,
+        Session.is_remembered,
+    )
+    .join(User, User.id == Session.user_id)
+    .where(
+        Session.token_hash == bindparam("token_hash", type_=LargeBinary),
+        Session.expires_at > bindparam("now", type_=UtcDateTime),
+        User.disabled_at.is_(None),
+    )
+)

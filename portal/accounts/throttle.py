@@ -1,0 +1,109 @@
+"""Slowing down guesses: counts kept in the database, so every process and machine shares them.
+
+A try is counted before it is judged; a hundred guesses at the same moment are a hundred.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from ipaddress import IPv6Address, ip_address, ip_network
+from math import ceil
+from typing import Any
+
+from sqlalchemy import case, delete, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from portal.database import is_sqlite, transaction
+from portal.errors import TooManyTries
+from portal.models import Throttle, utcnow
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """At most `tries` within `window` of something said by `kind` and `subject`."""
+
+    kind: str
+    subject: str
+    tries: int
+    window: timedelta
+
+    @property
+    def key(self) -> str:
+        return f"{self.kind}:{hashlib.sha256(self.subject.encode()).hexdigest()[:48]}"
+
+
+def for_account(email: str) -> Limit:
+    """Guesses at one account's password, whether the account exists or not."""
+    return Limit("account", email, 10, timedelta(minutes=15))
+
+
+def for_address(address: str) -> Limit:
+    """Guesses that come from one network address, at whichever account.
+
+    Of an IPv6 address the network counts: whoever has one address there has all of them.
+    """
+    return Limit("address", _network_of(address), 60, timedelta(minutes=15))
+
+
+def for_link(link: str) -> Limit:
+    """Guesses at the password of one share link."""
+    return Limit("link", link, 10, timedelta(minutes=15))
+
+
+def _network_of(address: str) -> str:
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(found, IPv6Address) and found.ipv4_mapped is None:
+        return str(ip_network((found, 64), strict=False))
+    return address
+
+
+def count(*limits: Limit) -> None:
+    """Count one try against every limit. Raises `TooManyTries` where one is spent."""
+    now = utcnow()
+    with transaction() as session:
+        for limit in limits:
+            tries, ends_at = _count(session, limit, now)
+            if tries > limit.tries:
+                wait = max(1, ceil((ends_at - now).total_seconds()))
+                raise TooManyTries(
+                    "There were too many tries in a short time.",
+                    cure=f"Wait {ceil(wait / 60)} min and try again.",
+                    retry_after=wait,
+                )
+
+
+def forgive(spent: Limit, *others: Limit) -> None:
+    """After a success: forget all tries at `spent`, and give one back to `others`."""
+    with transaction() as session:
+        session.execute(delete(Throttle).where(Throttle.key == spent.key))
+        for limit in others:
+            session.execute(
+                update(Throttle)
+                .where(Throttle.key == limit.key, Throttle.tries > 0)
+                .values(tries=Throttle.tries - 1)
+            )
+
+
+def _count(session: Session, limit: Limit, now: datetime) -> tuple[int, datetime]:
+    make: Any = sqlite.insert if is_sqlite() else postgresql.insert
+    is_over = Throttle.ends_at <= now
+    statement = (
+        make(Throttle)
+        .values(key=limit.key, tries=1, ends_at=now + limit.window)
+        .on_conflict_do_update(
+            index_elements=[Throttle.key],
+            set_={
+                "tries": case((is_over, 1), else_=Throttle.tries + 1),
+                "ends_at": case((is_over, now + limit.window), else_=Throttle.ends_at),
+            },
+        )
+        .returning(Throttle.tries, Throttle.ends_at)
+    )
+    row = session.execute(statement).one()
+    return row.tries, row.ends_at

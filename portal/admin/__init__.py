@@ -1,0 +1,1 @@
+"""Administration: figures, checks, people, uploads for others, the audit log."""

@@ -1,0 +1,235 @@
+"""Is all well? The checks behind `doctor` and the list on the admin's front page."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from portal import storage
+from portal.audit import reading
+from portal.config import GIB, ROOT, Settings, is_loopback
+from portal.documents import housekeeping
+from portal.errors import PortalError
+from portal.extensions import db
+from portal.jobs import heartbeat
+from portal.models import Document, User, Version
+from portal.storage import BlobMissing
+
+#: The worker beats far more often than this.
+WORKER_SILENCE = timedelta(minutes=5)
+_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What was looked at, how it is, and what to do where it is not well."""
+
+    name: str
+    ok: bool
+    detail: str
+    cure: str = ""
+
+
+def quick(settings: Settings) -> list[Check]:
+    """What can be told at once, for a page."""
+    return [_address(settings), _folders(settings), _room(), _worker(settings), _admins()]
+
+
+def everything(settings: Settings, *, deep: bool = False) -> Iterator[Check]:
+    """Every check; `deep` reads every stored byte and compares its hash."""
+    yield _address(settings)
+    yield _folders(settings)
+    database = _database()
+    yield database
+    if not database.ok:
+        return
+    yield _room()
+    yield _worker(settings)
+    yield _admins()
+    yield _rows_have_files(deep=deep)
+    yield _files_have_rows()
+    yield _usage()
+    yield _audit_log()
+
+
+def _address(settings: Settings) -> Check:
+    name = "Encrypted connection"
+    if settings.is_https:
+        return Check(name, True, f"People use {settings.base_url}.")
+    host = settings.host.rpartition(":")[0] or settings.host
+    if is_loopback(host):
+        detail = f"{settings.base_url} can be reached from this machine alone."
+        return Check(name, True, f"{detail} Put a proxy with https in front before others use it.")
+    return Check(
+        name,
+        False,
+        f"People use {settings.base_url}: passwords and documents travel readably.",
+        "Put a proxy with https in front and set PORTAL_BASE_URL to its https address.",
+    )
+
+
+def _folders(settings: Settings) -> Check:
+    name = "Private folders"
+    for path in (settings.files_dir, settings.instance_dir):
+        mode = stat.S_IMODE(path.stat().st_mode)
+        if mode & 0o077:
+            return Check(name, False, f"Others can look into {path.name}.", f"chmod 700 {path}")
+    for file in _secrets(settings.instance_dir):
+        if stat.S_IMODE(file.stat().st_mode) & 0o077:
+            return Check(name, False, f"Others can read {file.name}.", f"chmod 600 {file}")
+    writable = all(os.access(p, os.W_OK) for p in (settings.files_dir, settings.instance_dir))
+    if not writable:
+        return Check(name, False, "The folders cannot be written to.", "Give them to this user.")
+    return Check(name, True, "Documents, keys and database are readable for the portal alone.")
+
+
+def _secrets(instance_dir: Path) -> list[Path]:
+    names = ("secret.key", "portal.db", "config.toml", "audit-head.json")
+    return [path for name in names if (path := instance_dir / name).exists()]
+
+
+def _database() -> Check:
+    name = "Database"
+    newest = ScriptDirectory(str(ROOT / "migrations")).get_current_head()
+    try:
+        with db.engine.connect() as connection:
+            present = MigrationContext.configure(connection).get_current_revision()
+    except SQLAlchemyError:
+        return Check(name, False, "It cannot be reached.", "Check PORTAL_DATABASE_URL.")
+    if present != newest:
+        return Check(name, False, "Its tables are not up to date.", "Run: manage.py upgrade")
+    return Check(name, True, "It answers, and its tables are up to date.")
+
+
+def _room() -> Check:
+    free = storage.current().free_bytes()
+    name = "Room for documents"
+    if free is None:
+        return Check(name, True, "The document store sets no limit.")
+    detail = f"{free / 1e9:.1f} GB are free."
+    if free < GIB:
+        return Check(name, False, detail, "Make room, or move the files folder to a larger disk.")
+    return Check(name, True, detail)
+
+
+def _worker(settings: Settings) -> Check:
+    name = "Background worker"
+    age = heartbeat.age(settings.instance_dir)
+    if age is None or age > WORKER_SILENCE:
+        seen = (
+            "never seen" if age is None else f"last seen {int(age.total_seconds() // 60)} min ago"
+        )
+        return Check(name, False, f"It is not running ({seen}).", "Start: manage.py run")
+    return Check(name, True, "It is running.")
+
+
+def _admins() -> Check:
+    admins = db.session.scalar(
+        select(func.count()).where(User.role == "admin", User.disabled_at.is_(None))
+    )
+    name = "Admins"
+    if not admins:
+        return Check(name, False, "Nobody is an admin.", "manage.py create-user EMAIL --admin")
+    return Check(name, True, f"{admins} active." if admins > 1 else "1 active; a second is wise.")
+
+
+def _rows_have_files(*, deep: bool) -> Check:
+    """Every version has its bytes, as many as there should be; `deep`: the very same ones."""
+    name = "Every document has its file"
+    total, broken, last = 0, [], 0
+    while True:
+        rows = db.session.execute(
+            select(Version.id, Version.blob, Version.size_bytes, Version.sha256, Document.public_id)
+            .join(Document, Document.id == Version.document_id)
+            .where(Version.id > last)
+            .order_by(Version.id)
+            .limit(_BATCH)
+        ).all()
+        db.session.commit()
+        for row in rows:
+            total, last = total + 1, row.id
+            if not _is_whole(row.blob, row.size_bytes, row.sha256 if deep else None):
+                broken.append(str(row.public_id))
+        if len(rows) < _BATCH:
+            break
+    if broken:
+        some = ", ".join(broken[:5]) + (" …" if len(broken) > 5 else "")
+        return Check(
+            name, False, f"{len(broken)} missing or damaged: {some}", "Bring them from a backup."
+        )
+    how = "read and compared" if deep else "there and as long as they should be"
+    return Check(name, True, f"{total} files are {how}.")
+
+
+def _is_whole(blob: str, size_bytes: int, sha256: bytes | None) -> bool:
+    try:
+        pieces = storage.current().read(blob, 0, size_bytes if sha256 else 0, size_bytes)
+        if sha256 is None:
+            next(pieces, None)
+            return True
+        digest = hashlib.sha256()
+        for piece in pieces:
+            digest.update(piece)
+    except (BlobMissing, PortalError, OSError):
+        return False
+    return digest.digest() == sha256
+
+
+def _files_have_rows() -> Check:
+    name = "Every file has its document"
+    strays = housekeeping.orphans()
+    if len(housekeeping.of_known_owners(strays)) < len(strays):
+        return Check(
+            name,
+            False,
+            f"{len(strays)} files belong to no document; the database is not the one they"
+            " were stored with, so they are kept.",
+            "Check PORTAL_INSTANCE_DIR, PORTAL_FILES_DIR and PORTAL_DATABASE_URL.",
+        )
+    if strays:
+        detail = f"{len(strays)} files belong to no document."
+        return Check(name, False, detail, "Run: manage.py purge")
+    return Check(name, True, "No stray files.")
+
+
+def _usage() -> Check:
+    """Each person's figure is the sum of the sizes of all their versions."""
+    name = "Used room"
+    real = (
+        select(Document.owner_id, func.sum(Version.size_bytes).label("bytes"))
+        .join(Version, Version.document_id == Document.id)
+        .group_by(Document.owner_id)
+        .subquery()
+    )
+    wrong = db.session.scalars(
+        select(User.email)
+        .outerjoin(real, real.c.owner_id == User.id)
+        .where(User.used_bytes != func.coalesce(real.c.bytes, 0))
+        .order_by(User.email)
+    ).all()
+    db.session.commit()
+    if wrong:
+        return Check(name, False, f"The figure is wrong for {', '.join(wrong[:5])}.", "Report it.")
+    return Check(name, True, "Everybody's figure is the sum of their files.")
+
+
+def _audit_log() -> Check:
+    name = "Audit log"
+    try:
+        verdict = reading.verify_live()
+    except (OSError, ValueError):
+        detail = "The newest head cannot be read from audit-head.json."
+        return Check(name, False, detail, "Keep a copy, and bring the file from a backup.")
+    if not verdict.ok:
+        return Check(name, False, verdict.problem, "Keep a copy and find out who changed it.")
+    return Check(name, True, f"{verdict.events} events, nothing changed or cut off.")

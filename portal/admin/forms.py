@@ -1,0 +1,91 @@
+"""The forms of the admin pages."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from flask_wtf import FlaskForm
+from wtforms import (
+    EmailField,
+    Form,
+    HiddenField,
+    IntegerField,
+    SelectField,
+    StringField,
+)
+from wtforms.fields import SelectChoice
+from wtforms.validators import InputRequired, NumberRange, Optional, StopValidation
+
+from portal.audit import Action
+from portal.models import Role
+
+_ROLES = [
+    SelectChoice(Role.USER.value, "Person with documents"),
+    SelectChoice(Role.ADMIN.value, "Admin"),
+]
+_QUOTA_RULES = [Optional(), NumberRange(min=0, max=2**60, message="Enter a number from 0 up.")]
+
+
+class InviteForm(FlaskForm):
+    email = EmailField("E-mail address", [InputRequired("Enter an e-mail address.")])
+    name = StringField("Name")
+    role = SelectField("Role", choices=_ROLES, default=Role.USER.value)
+    quota_bytes = IntegerField(
+        "Room in bytes",
+        _QUOTA_RULES,
+        description="Empty for the portal's usual figure, 0 for no limit.",
+    )
+
+
+class PersonForm(FlaskForm):
+    action = HiddenField(default="save")
+    name = StringField("Name", [InputRequired("Enter a name.")])
+    role = SelectField("Role", choices=_ROLES)
+    quota_bytes = IntegerField(
+        "Room in bytes",
+        _QUOTA_RULES,
+        description="Empty for the portal's usual figure, 0 for no limit.",
+    )
+
+
+class MomentField(StringField):
+    """A day, or a moment in ISO 8601; without a zone it is in UTC."""
+
+    def __init__(self, label: str = "", *, is_end: bool = False, **kwargs: Any) -> None:
+        super().__init__(label, render_kw={"type": "date"}, **kwargs)
+        self._is_end = is_end
+
+    @property
+    def moment(self) -> datetime | None:
+        """The moment meant, or None where nothing was entered; a day as an end is included."""
+        text = (self.data or "").strip()
+        if not text:
+            return None
+        moment = datetime.fromisoformat(text)
+        if self._is_end and len(text) <= len("2026-03-03"):
+            moment += timedelta(days=1)
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+    def pre_validate(self, _form: Form) -> None:
+        try:
+            _ = self.moment
+        except (ValueError, OverflowError) as error:
+            raise StopValidation("Enter a date, like 2026-03-31.") from error
+
+
+class AuditFilterForm(Form):
+    """Read from the address; carries no token because it changes nothing."""
+
+    actor = StringField("Who")
+    action = SelectField(
+        "What",
+        choices=[
+            SelectChoice("", "Everything"),
+            *(SelectChoice(each.value, each.value) for each in Action),
+        ],
+        default="",
+    )
+    document = StringField("Document (its id)")
+    since = MomentField("From")
+    until = MomentField("To", is_end=True)

@@ -1,0 +1,271 @@
+"""The admin pages: figures, people, uploads on behalf, links and the audit log.
+
+The gate lets nobody but admins reach any view of this blueprint.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from flask import (
+    Blueprint,
+    Response,
+    current_app,
+    flash,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+from sqlalchemy import select
+
+from portal import access, audit, shown_once
+from portal.accounts import people
+from portal.admin import checks
+from portal.admin import overview as figures
+from portal.admin.forms import AuditFilterForm, InviteForm, PersonForm
+from portal.audit import reading
+from portal.audit.reading import Filters
+from portal.config import Settings
+from portal.database import transaction
+from portal.documents import listing, uploads
+from portal.documents.forms import UploadForSomebodyForm
+from portal.documents.receiving import answer_json, flash_outcome, receive_all, takes_files
+from portal.errors import BadRequest, Conflict
+from portal.extensions import db
+from portal.forms import check, filling
+from portal.gate import wants_json
+from portal.models import Role, User
+from portal.sharing import links
+from portal.sharing.views import revoke_many
+
+admin = Blueprint("admin", __name__, url_prefix="/admin")
+
+
+@admin.get("", strict_slashes=False)
+def overview() -> ResponseReturnValue:
+    return render_template(
+        "admin/overview.html",
+        figures=figures.figures(),
+        days=figures.days(),
+        checklist=[
+            {"ok": each.ok, "title": each.name, "detail": each.detail, "cure": each.cure}
+            for each in checks.quick(_settings())
+        ],
+    )
+
+
+@admin.route("/users", methods=["GET", "POST"])
+def users() -> ResponseReturnValue:
+    form = InviteForm()
+    if request.method != "POST":
+        invitation_url = shown_once.take("invitation").get("url")
+        return render_template(
+            "admin/users.html", **_people(InviteForm(formdata=None), invitation_url)
+        )
+    with filling(form, Conflict) as refused:
+        check(form)
+        user = people.create(
+            form.email.data or "",
+            _settings(),
+            name=form.name.data or "",
+            role=Role(form.role.data),
+            quota_bytes=form.quota_bytes.data,
+        )
+        token = people.invite(user)
+    if refused:
+        return refused.page("admin/users.html", **_people(form))
+    url = _settings().base_url + url_for("accounts.invitation", token=token)
+    if wants_json():
+        return {"id": str(user.public_id), "email": user.email, "invitation_url": url}, 201
+    flash(f"{user.name} has an account. Send them the invitation.", "success")
+    shown_once.keep("invitation", url=url)
+    return redirect(url_for("admin.users"), 303)
+
+
+@admin.route("/users/<uuid:user_id>", methods=["GET", "POST"])
+def user(user_id: UUID) -> ResponseReturnValue:
+    person = people.by_public_id(user_id)
+    if request.method != "POST":
+        context = _person(person, _person_form(person))
+        context["invitation_url"] = shown_once.take(f"invitation of {user_id}").get("url")
+        return render_template("admin/user.html", **context)
+    if request.form.get("action") == "reset-password":
+        return _new_invitation(person)
+    form = PersonForm()
+    with filling(form, Conflict) as refused:
+        done = _act(person, form)
+    if refused:
+        return refused.page("admin/user.html", **_person(person, form))
+    if wants_json():
+        return {"id": str(person.public_id), "status": person.status, "role": person.role}, 201
+    flash(done, "success")
+    return redirect(url_for("admin.user", user_id=user_id), 303)
+
+
+@admin.get("/users/<uuid:user_id>/documents")
+def user_documents(user_id: UUID) -> ResponseReturnValue:
+    return _directory_page(user_id, UploadForSomebodyForm(formdata=None))
+
+
+@admin.post("/users/<uuid:user_id>/documents")
+@takes_files(into=lambda user_id: user_id)
+def upload_for(user_id: UUID) -> ResponseReturnValue:
+    form = UploadForSomebodyForm()
+    with filling(form) as refused:
+        check(form)
+    if refused:
+        return _directory_page(user_id, form, refused.error.status if refused.error else 422)
+    outcome = receive_all(note=form.note.data or "")
+    if wants_json():
+        return answer_json(outcome)
+    flash_outcome(outcome, people.by_public_id(user_id))
+    if not outcome.stored:
+        return _directory_page(user_id, form, outcome.rejected[0][1].status)
+    return redirect(url_for("admin.user_documents", user_id=user_id), 303)
+
+
+@admin.route("/share-links", methods=["GET", "POST"])
+def share_links() -> ResponseReturnValue:
+    if request.method == "POST":
+        return revoke_many(url_for("admin.share_links"))
+    return render_template("admin/share_links.html", links=links.live_of_everybody(current_user))
+
+
+@admin.get("/audit", endpoint="audit")
+def audit_log() -> ResponseReturnValue:
+    form, filters = _filters()
+    before = request.args.get("before", "")
+    events, older = reading.page(filters, _number(before))
+    arguments: dict[str, Any] = {
+        key: value for key, value in request.args.items() if key in form and value
+    }
+    page = render_template(
+        "admin/audit.html",
+        events=events,
+        filter_form=form,
+        first_url=url_for("admin.audit", **arguments) if before else None,
+        next_url=url_for("admin.audit", **arguments, before=older) if older else None,
+        csv_url=url_for("admin.audit_csv", **arguments),
+    )
+    return page, 422 if form.errors else 200
+
+
+@admin.get("/audit.csv")
+def audit_csv() -> ResponseReturnValue:
+    form, filters = _filters()
+    if form.errors:
+        raise BadRequest("These filters are not understood.")
+    asked = request.query_string.decode("ascii", "replace")[:1000]
+    audit.record_alone(audit.Action.AUDIT_EXPORTED, filters=asked)
+    name = f"audit-{datetime.now(UTC):%Y-%m-%d}.csv"
+    return Response(
+        reading.export_csv(reading.entries(filters)),
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
+
+
+def _act(person: User, form: PersonForm) -> str:
+    match request.form.get("action", ""):
+        case "save":
+            check(form)
+            people.save(
+                person,
+                name=form.name.data or "",
+                role=Role(form.role.data),
+                quota_bytes=form.quota_bytes.data,
+            )
+            return "The account was saved."
+        case "disable":
+            people.disable(person)
+            return f"{person.name} is shut out."
+        case "enable":
+            people.enable(person)
+            return f"{person.name} can sign in again."
+        case "end-sessions":
+            people.end_sessions(person)
+            return f"{person.name} was signed out everywhere."
+        case _:
+            raise BadRequest
+
+
+def _new_invitation(person: User) -> ResponseReturnValue:
+    """A fresh invitation for somebody who has not come in yet.
+
+    Never for somebody who has: with it an admin could sign in as them and read quietly.
+    """
+    if person.password_hash is not None:
+        raise Conflict(
+            f"{person.name} has chosen a password already.",
+            cure="Whoever runs the server can set a new one: manage.py set-password.",
+        )
+    url = _settings().base_url + url_for("accounts.invitation", token=people.invite(person))
+    if wants_json():
+        return {"id": str(person.public_id), "invitation_url": url}, 201
+    shown_once.keep(f"invitation of {person.public_id}", url=url)
+    return redirect(url_for("admin.user", user_id=person.public_id), 303)
+
+
+def _directory_page(
+    user_id: UUID, form: UploadForSomebodyForm, status: int = 200
+) -> ResponseReturnValue:
+    owner = access.directory_for(current_user, user_id)
+    if request.method != "POST":
+        with transaction():
+            audit.record(audit.Action.DIRECTORY_LISTED, owner=owner.email)
+    page = listing.directory(owner, request.args.get("cursor", ""))
+    following = None
+    if page.next_cursor:
+        following = url_for("admin.user_documents", user_id=user_id, cursor=page.next_cursor)
+    html = render_template(
+        "admin/user_documents.html",
+        user=owner,
+        page={"rows": page.rows, "next_url": following},
+        upload_form=form,
+        upload_rules=uploads.rules(_settings()),
+        max_upload_bytes=_settings().max_upload_bytes,
+    )
+    return html, status
+
+
+def _people(form: InviteForm, invitation_url: str | None = None) -> dict[str, Any]:
+    everybody = db.session.scalars(select(User).order_by(User.name, User.id)).all()
+    return {"users": everybody, "form": form, "invitation_url": invitation_url}
+
+
+def _person(person: User, form: PersonForm) -> dict[str, Any]:
+    return {"user": person, "form": form, "invitation_url": None}
+
+
+def _person_form(person: User) -> PersonForm:
+    return PersonForm(
+        formdata=None, name=person.name, role=person.role, quota_bytes=person.quota_bytes
+    )
+
+
+def _number(text: str) -> int | None:
+    """A number that a database can hold, or None."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+
+
+def _filters() -> tuple[AuditFilterForm, Filters]:
+    form = AuditFilterForm(request.args)
+    if not form.validate():
+        return form, Filters()
+    return form, Filters(
+        actor=(form.actor.data or "").strip(),
+        action=form.action.data or "",
+        document=(form.document.data or "").strip(),
+        since=form.since.moment,
+        until=form.until.moment,
+    )
+
+
+def _settings() -> Settings:
+    settings: Settings = current_app.extensions["settings"]
+    return settings

@@ -1,0 +1,368 @@
+"""Writing the audit log: every event in the transaction of what it records, in one chain."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+import unicodedata
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+from flask import Flask, current_app
+from sqlalchemy import Connection, Table, bindparam, event, insert, select, update
+from sqlalchemy.orm import Session
+
+from portal.audit.actions import Action
+from portal.audit.chain import EMPTY, Entry, Head, hash_of
+from portal.database import after_transaction, is_sqlite, unavailable_is_busy, writer_lock
+from portal.errors import Busy
+from portal.extensions import db
+from portal.models import AuditEvent, AuditHead, utcnow
+
+log = logging.getLogger(__name__)
+
+# Tables, not classes: rows go in without the cost of whole objects.
+_EVENTS = cast(Table, AuditEvent.__table__)
+_HEAD = cast(Table, AuditHead.__table__)
+_READ_HEAD = select(_HEAD.c.seq, _HEAD.c.hash).where(_HEAD.c.id == 1).with_for_update()
+_ADD_EVENTS = insert(_EVENTS)
+_MOVE_HEAD = (
+    update(_HEAD)
+    .where(_HEAD.c.id == 1)
+    .values(seq=bindparam("new_seq"), hash=bindparam("new_hash"))
+)
+
+#: Made once: `json.dumps` with options would make an encoder for every event.
+_to_json = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who acts in the present request or command, and from where."""
+
+    actor: str = "system"
+    address: str = ""
+    user_agent: str = ""
+
+
+#: Set by the gate for each request and by the command line; read by every event.
+origin: ContextVar[Origin] = ContextVar("origin", default=Origin())  # noqa: B039 - frozen
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    at: datetime
+    actor: str
+    action: str
+    document: str
+    owner: str
+    address: str
+    user_agent: str
+    detail: str
+
+
+def record(
+    action: Action,
+    *,
+    actor: str | None = None,
+    document: uuid.UUID | None = None,
+    owner: str = "",
+    **detail: Any,
+) -> None:
+    """Add an event to the present `transaction()`: it is kept exactly if the change is.
+
+    `actor` defaults to whoever acts in this request. `detail` holds names and numbers only.
+    """
+    session = db.session()
+    if not session.info.get("in_transaction"):
+        raise RuntimeError("an audit event outside transaction()")
+    session.info.setdefault("events", []).append(_event(action, actor, document, owner, detail))
+
+
+def record_alone(
+    action: Action,
+    *,
+    actor: str | None = None,
+    document: uuid.UUID | None = None,
+    owner: str = "",
+    **detail: Any,
+) -> None:
+    """Write an event that belongs to no other change; durable when this returns.
+
+    Events of requests that wait at the same moment share one commit. Raises `Busy`. Inside a
+    `transaction()` it is written when that has ended, also when it was given up.
+    """
+    journal: _Journal = current_app.extensions["journal"]
+    event = _event(action, actor, document, owner, detail)
+    if not after_transaction(lambda: journal.write(event)):
+        journal.write(event)
+
+
+def init_app(app: Flask, instance_dir: Path) -> None:
+    """Seal events when a transaction commits, and keep the head beside the database."""
+    app.extensions["journal"] = _Journal()
+    app.extensions["audit_head_file"] = HeadFile(instance_dir / "audit-head.json")
+
+
+@event.listens_for(db.session, "before_commit")
+def _seal(session: Session) -> None:
+    events: list[_Event] = session.info.pop("events", [])
+    if events:
+        session.flush()
+        session.info["new_head"] = _append(session.connection(), events)
+
+
+@event.listens_for(db.session, "after_commit")
+def _committed(session: Session) -> None:
+    if head := session.info.pop("new_head", None):
+        _keep(head)
+
+
+def _event(
+    action: Action,
+    actor: str | None,
+    document: uuid.UUID | None,
+    owner: str,
+    detail: dict[str, Any],
+) -> _Event:
+    here = origin.get()
+    return _Event(
+        at=utcnow(),
+        actor=_line(here.actor if actor is None else actor, 254),
+        action=action.value,
+        document=str(document) if document else "",
+        owner=owner,
+        address=_line(here.address, 64),
+        user_agent=_line(here.user_agent, 300),
+        # Escaped to ASCII: any name a person can think of, and no control character, fits.
+        detail=_to_json(detail) if detail else "",
+    )
+
+
+def _line(text: str, limit: int) -> str:
+    """One line a database and a spreadsheet can hold, of at most `limit` characters."""
+    if text.isascii() and text.isprintable():
+        return text[:limit]
+    return "".join(
+        char if unicodedata.category(char)[0] not in "CZ" or char == " " else " "
+        for char in text[:limit]
+    )
+
+
+def _append(connection: Connection, events: Sequence[_Event]) -> Head:
+    """Chain `events` onto the log; the head's row keeps other writers waiting until commit."""
+    found = connection.execute(_READ_HEAD).one()
+    head = Head(found.seq, found.hash)
+    _beware(head)
+    rows: list[dict[str, Any]] = []
+    for each in events:
+        entry = Entry(
+            head.seq + 1,
+            iso(each.at),
+            each.actor,
+            each.action,
+            each.document,
+            each.owner,
+            each.address,
+            each.user_agent,
+            each.detail,
+            "",
+        )
+        head = Head(entry.seq, hash_of(head.hash, entry))
+        rows.append({**entry._asdict(), "at": each.at, "hash": head.hash})
+    connection.execute(_ADD_EVENTS, rows)
+    connection.execute(_MOVE_HEAD, {"new_seq": head.seq, "new_hash": head.hash})
+    return head
+
+
+def iso(moment: datetime) -> str:
+    """A moment as it stands in the chain and in exports."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+class HeadFile:
+    """The newest head, outside the database, so that a cut-off end is noticed.
+
+    Written in place after each commit and shorter than a disk sector: it is never torn, and
+    after a power loss at worst a little older than the log, which is no false alarm.
+    """
+
+    _LENGTH = 128
+    _CUT = b'"cut"'
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def keep(self, head: Head) -> None:
+        """Remember `head` unless a newer one is remembered already."""
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            content = os.pread(descriptor, self._LENGTH, 0)
+            if self._parse(content).seq < head.seq and self._CUT not in content:
+                self._write(descriptor, {"seq": head.seq, "hash": head.hash})
+        finally:
+            os.close(descriptor)
+
+    def beware(self, head: Head) -> None:
+        """Compare with `head`, the database's newest, before an event is added to it.
+
+        Nobody else adds one at this moment, and a head is remembered only after its commit: a
+        log that does not reach the remembered one was cut off or replaced. That one is
+        then remembered for good, or a log that grows again would hide it.
+        """
+        try:
+            content = self.path.read_bytes()
+        except FileNotFoundError:
+            return
+        known = self._parse(content)
+        lost = known.seq > head.seq or (known.seq == head.seq and known.hash != head.hash)
+        if lost and self._CUT not in content:
+            log.error("the audit log lost events: %d was written, %d is there", known.seq, head.seq)
+            descriptor = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                self._write(descriptor, {"seq": known.seq, "hash": known.hash, "cut": head.seq})
+            finally:
+                os.close(descriptor)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the log once lost events."""
+        try:
+            return self._CUT in self.path.read_bytes()
+        except FileNotFoundError:
+            return False
+
+    def _write(self, descriptor: int, record: dict[str, object]) -> None:
+        text = json.dumps(record)
+        os.pwrite(descriptor, text.ljust(self._LENGTH - 1).encode() + b"\n", 0)
+
+    def read(self) -> Head:
+        """The head as remembered; `EMPTY` where nothing was written yet."""
+        try:
+            return self._parse(self.path.read_bytes())
+        except FileNotFoundError:
+            return EMPTY
+
+    @staticmethod
+    def _parse(content: bytes) -> Head:
+        # A power loss can leave zeros where nothing was written yet.
+        if not content.strip(b"\0 \t\r\n"):
+            return EMPTY
+        try:
+            record = json.loads(content)
+            return Head(int(record["seq"]), str(record["hash"]))
+        except (ValueError, TypeError, KeyError) as error:
+            raise ValueError("audit-head.json does not hold the head of a log") from error
+
+
+def _beware(head: Head) -> None:
+    file: HeadFile = current_app.extensions["audit_head_file"]
+    with suppress(OSError, ValueError):  # `_keep` says so in the log
+        file.beware(head)
+
+
+def _keep(head: Head) -> None:
+    """Remember the head beside the database; the commit stands whether or not this works."""
+    file: HeadFile = current_app.extensions["audit_head_file"]
+    try:
+        if is_sqlite():
+            file.keep(head)  # still inside the writer lock
+        else:
+            with writer_lock():
+                file.keep(head)
+    except (OSError, ValueError, Busy):
+        log.exception("the head of the audit log could not be kept in %s", file.path.name)
+
+
+class _Turn:
+    """A request waiting for its event to be durable."""
+
+    __slots__ = ("error", "event", "leads", "signal")
+
+    def __init__(self, event: _Event) -> None:
+        self.event = event
+        self.signal = threading.Lock()
+        self.signal.acquire()
+        self.leads = False
+        self.error: BaseException | None = None
+
+
+class _Journal:
+    """Group commit: while one request commits, the others gather and share the next one.
+
+    Leadership moves to the first of those who waited, so nobody serves the others for long.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: list[_Turn] = []
+        self._busy = False
+
+    def write(self, event: _Event) -> None:
+        turn = _Turn(event)
+        with self._lock:
+            self._waiting.append(turn)
+            turn.leads, self._busy = not self._busy, True
+        if not turn.leads:
+            turn.signal.acquire()
+        if turn.leads:
+            self._lead()
+        if turn.error is not None:
+            raise turn.error
+
+    def _lead(self) -> None:
+        batch: list[_Turn] = []
+        error: BaseException | None = None
+        try:
+            with unavailable_is_busy(), _in_line():
+                # Taken only now: whoever came while this one waited for its turn is in it.
+                batch = self._take()
+                _commit_apart([turn.event for turn in batch])
+        except BaseException as failure:  # noqa: BLE001 - each of those who wait is told
+            error = failure
+            batch = batch or self._take()
+        with self._lock:
+            successor = self._waiting[0] if self._waiting else None
+            self._busy = successor is not None
+        if successor is not None:
+            successor.leads = True
+            successor.signal.release()
+        for turn in batch:
+            turn.error = error
+            if not turn.leads:
+                turn.signal.release()
+
+    def _take(self) -> list[_Turn]:
+        with self._lock:
+            batch, self._waiting = self._waiting, []
+        return batch
+
+
+def _in_line() -> AbstractContextManager[None]:
+    """The place in the line of writers; PostgreSQL keeps that line itself."""
+    return writer_lock() if is_sqlite() else nullcontext()
+
+
+def _commit_apart(events: Sequence[_Event]) -> None:
+    with db.engine.connect().execution_options(sqlite_begin="BEGIN IMMEDIATE") as connection:
+        head = _append(connection, events)
+        connection.commit()
+    _keep(head)
+
+
+@contextmanager
+def acting(who: Origin) -> Iterator[None]:
+    """Let everything inside the block be recorded as done by `who`."""
+    token = origin.set(who)
+    try:
+        yield
+    finally:
+        origin.reset(token)

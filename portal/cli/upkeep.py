@@ -1,0 +1,78 @@
+"""Commands that look whether all is well, and tidy up."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+
+import click
+from sqlalchemy.exc import SQLAlchemyError
+
+from portal import config, create_app
+from portal.admin import checks
+from portal.admin.checks import Check
+from portal.cli import acting
+from portal.config import ConfigError
+from portal.documents import housekeeping
+from portal.errors import PortalError
+from portal.extensions import db
+
+
+@click.command()
+@click.option("--deep", is_flag=True, help="Read every stored byte and compare its hash.")
+@click.option("--json", "as_json", is_flag=True, help="Answer in JSON, for machines.")
+def doctor(deep: bool, as_json: bool) -> None:
+    """Check settings, database, storage and worker. The exit code is 0 only when all is well."""
+    found = []
+    for check in _checks(deep=deep):
+        found.append(check)
+        if not as_json:
+            _show(check)
+    is_well = all(check.ok for check in found)
+    if as_json:
+        click.echo(json.dumps({"ok": is_well, "checks": [asdict(check) for check in found]}))
+    else:
+        click.echo("All is well." if is_well else "Not all is well.")
+    if not is_well:
+        raise SystemExit(1)
+
+
+@click.command()
+def purge() -> None:
+    """Remove what has had its time; the worker does the same on its own clock."""
+    settings = config.load()
+    with acting(settings):
+        for name, count in asdict(housekeeping.purge(settings)).items():
+            click.echo(f"{count} {name} removed")
+
+
+def _checks(*, deep: bool) -> Iterator[Check]:
+    """Every check; what keeps the others from being made is the last one and says so."""
+    try:
+        settings = config.load()
+    except ConfigError as error:
+        yield Check("Settings", False, "One is not right.", str(error))
+        return
+    yield Check("Settings", True, "They are understood.")
+    try:
+        app = create_app(settings)
+        with app.app_context():
+            try:
+                yield from checks.everything(settings, deep=deep)
+            finally:
+                db.session.remove()
+                db.engine.dispose()
+    except (SQLAlchemyError, PortalError, OSError) as error:
+        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+        yield Check("All checks", False, f"They could not be finished: {reason}", "See the log.")
+
+
+def _show(check: Check) -> None:
+    mark = click.style("ok ", fg="green") if check.ok else click.style("BAD", fg="red", bold=True)
+    click.echo(f"{mark} {check.name}: {check.detail}")
+    if not check.ok and check.cure:
+        click.echo(f"      {check.cure}")
+
+
+COMMANDS = (doctor, purge)

@@ -1,0 +1,305 @@
+"""Settings: read once, checked, frozen.
+
+Environment variables (`PORTAL_…`) beat `config.toml` in the instance folder, which beats
+the defaults. Anything unknown, malformed or unsafe raises `ConfigError`, whose
+message is one line that names the setting and its cure.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+ROOT = Path(__file__).resolve().parent.parent
+PREFIX = "PORTAL_"
+MIB = 1024 * 1024
+GIB = 1024 * MIB
+
+#: Variables with the prefix that are not settings: the test suite's own switches.
+NOT_SETTINGS = frozenset({"PORTAL_TEST_FULL", "PORTAL_TEST_REQUIRE_ALL", "PORTAL_TEST_SEED"})
+
+
+class ConfigError(Exception):
+    """A setting is unknown, malformed or unsafe; the text is one line with the cure."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that can be set from outside. Sizes in bytes."""
+
+    instance_dir: Path = ROOT / "instance"
+    files_dir: Path = ROOT / "private_files"
+    database_url: str = ""
+    storage_url: str = "file:"
+    secret_key: str = field(default="", repr=False)
+    base_url: str = "http://127.0.0.1:8000"
+    trusted_proxies: int = 0
+    site_name: str = "Document Portal"
+    max_upload_bytes: int = 5 * GIB
+    default_quota_bytes: int = 20 * GIB
+    allowed_extensions: frozenset[str] = frozenset()
+    blocked_extensions: frozenset[str] = frozenset()
+    share_max_days: int = 90
+    share_password_required: bool = False
+    trash_days: int = 30
+    session_idle_minutes: int = 60
+    session_days: int = 14
+    allow_http: bool = False
+    log_format: str = "text"
+
+    #: Work factor of bcrypt. Not a setting: tests lower it, nothing else may.
+    bcrypt_rounds: int = 12
+
+    @property
+    def is_https(self) -> bool:
+        return self.base_url.startswith("https://")
+
+    @property
+    def host(self) -> str:
+        """Host (and port) of the address people use, as it stands in a Host header."""
+        return urlsplit(self.base_url).netloc.lower()
+
+
+def _text(raw: str) -> str:
+    text = raw.strip()
+    if not text or not text.isprintable():
+        raise ValueError("must be a line of text")
+    return text
+
+
+def _whole(minimum: int) -> Callable[[str], int]:
+    def parse(raw: str) -> int:
+        text = raw.strip()
+        if not (text.isascii() and text.isdigit() and int(text) >= minimum):
+            raise ValueError(f"must be a whole number from {minimum} up")
+        if int(text) > 2**62:
+            raise ValueError("is too large")
+        return int(text)
+
+    return parse
+
+
+def _flag(raw: str) -> bool:
+    value = raw.strip().lower()
+    if value in {"1", "true", "yes", "on"}:
+        return True
+    if value in {"0", "false", "no", "off"}:
+        return False
+    raise ValueError("must be 1 or 0")
+
+
+def _extensions(raw: str) -> frozenset[str]:
+    parts = [part.strip().lstrip(".").casefold() for part in raw.split(",") if part.strip()]
+    if any(not part or not part.isprintable() or set(part) & set("./\\ ") for part in parts):
+        raise ValueError("must be extensions separated by commas, like pdf,docx")
+    return frozenset(parts)
+
+
+def _path(raw: str) -> Path:
+    if not raw.strip() or "\0" in raw:
+        raise ValueError("must be a folder")
+    return Path(raw.strip()).expanduser().absolute()
+
+
+def _database_url(raw: str) -> str:
+    url = raw.strip()
+    if not url.startswith(("sqlite:///", "postgresql+psycopg://")):
+        raise ValueError("must start with sqlite:/// or postgresql+psycopg://")
+    return url
+
+
+def _storage_url(raw: str) -> str:
+    if raw.strip() != "file:":
+        raise ValueError("must be file: (documents live in the files folder)")
+    return "file:"
+
+
+def _base_url(raw: str) -> str:
+    url = raw.strip().rstrip("/")
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("must be an address like https://documents.example.org")
+    if parts.path or parts.query or parts.fragment or parts.username or parts.password:
+        raise ValueError("must be only scheme, host and port, like https://documents.example.org")
+    _ = parts.port  # raises ValueError where it is no number
+    return url
+
+
+def _secret_key(raw: str) -> str:
+    if len(raw.strip()) < 32:
+        raise ValueError("must be at least 32 characters; unset it and one is made")
+    return raw.strip()
+
+
+def _one_of(*allowed: str) -> Callable[[str], str]:
+    def parse(raw: str) -> str:
+        if raw.strip() not in allowed:
+            raise ValueError("must be " + " or ".join(allowed))
+        return raw.strip()
+
+    return parse
+
+
+#: Every setting and how its text is read. The names are the fields of `Settings`.
+PARSERS: dict[str, Callable[[str], Any]] = {
+    "instance_dir": _path,
+    "files_dir": _path,
+    "database_url": _database_url,
+    "storage_url": _storage_url,
+    "secret_key": _secret_key,
+    "base_url": _base_url,
+    "trusted_proxies": _whole(0),
+    "site_name": _text,
+    "max_upload_bytes": _whole(1),
+    "default_quota_bytes": _whole(0),
+    "allowed_extensions": _extensions,
+    "blocked_extensions": _extensions,
+    "share_max_days": _whole(1),
+    "share_password_required": _flag,
+    "trash_days": _whole(0),
+    "session_idle_minutes": _whole(1),
+    "session_days": _whole(1),
+    "allow_http": _flag,
+    "log_format": _one_of("text", "json"),
+}
+
+
+def load(environ: Mapping[str, str] | None = None, *, port: int | None = None) -> Settings:
+    """Read, check and freeze the settings; make the folders and the secret key.
+
+    `port` is what the server listens on: it completes the default `base_url`.
+    Raises `ConfigError`.
+    """
+    environ = os.environ if environ is None else environ
+    values = _from_environment(environ)
+    instance_dir = values.get("instance_dir", Settings.instance_dir)
+    values = {**_from_file(instance_dir / "config.toml"), **values}
+    values["instance_dir"] = instance_dir
+    if port is not None:
+        values.setdefault("base_url", f"http://127.0.0.1:{port}")
+    settings = Settings(**values)
+    _refuse_unsafe(settings)
+    _make_private_folders(settings)
+    if not settings.secret_key:
+        settings = replace(settings, secret_key=_secret_key_of(settings.instance_dir))
+    if not settings.database_url:
+        settings = replace(
+            settings, database_url=f"sqlite:///{settings.instance_dir / 'portal.db'}"
+        )
+    return settings
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` is a name or address of this machine alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name, raw in environ.items():
+        if name.startswith(PREFIX) and name not in NOT_SETTINGS:
+            key = _known(name.removeprefix(PREFIX).lower(), name)
+            values[key] = _parsed(key, name, raw)
+    return values
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        content = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not readable as TOML ({error}); correct it.") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}).") from error
+    values: dict[str, Any] = {}
+    for key, value in content.items():
+        where = f"{key} in {path}"
+        if key == "instance_dir":
+            raise ConfigError(f"{where}: set PORTAL_INSTANCE_DIR in the environment instead.")
+        if isinstance(value, list) and all(isinstance(item, str) for item in value):
+            text = ",".join(value)
+        elif isinstance(value, (str, int)):
+            text = str(value)
+        else:
+            raise ConfigError(f"{where}: must be text, a number or true/false.")
+        values[_known(key, where)] = _parsed(_known(key, where), where, text)
+    return values
+
+
+def _known(key: str, where: str) -> str:
+    if key not in PARSERS:
+        raise ConfigError(f"{where}: there is no such setting; remove it or correct its name.")
+    return key
+
+
+def _parsed(key: str, where: str, raw: str) -> Any:
+    try:
+        return PARSERS[key](raw)
+    except ValueError as error:
+        raise ConfigError(f"{where}: {error}.") from error
+
+
+def _refuse_unsafe(settings: Settings) -> None:
+    parts = urlsplit(settings.base_url)
+    if parts.scheme == "http" and not is_loopback(parts.hostname or "") and not settings.allow_http:
+        raise ConfigError(
+            "PORTAL_BASE_URL: plain http would send passwords readably; use https,"
+            " or set PORTAL_ALLOW_HTTP=1 for a network you trust."
+        )
+    inside, outside = settings.files_dir, settings.instance_dir
+    if inside == outside:
+        raise ConfigError("PORTAL_FILES_DIR: must not be the instance folder; choose another.")
+    for folder in (settings.files_dir, settings.instance_dir):
+        if folder.is_relative_to(ROOT / "portal" / "static"):
+            raise ConfigError(f"{folder}: is served to everybody; choose another folder.")
+
+
+def _make_private_folders(settings: Settings) -> None:
+    for name, folder in (
+        ("PORTAL_INSTANCE_DIR", settings.instance_dir),
+        ("PORTAL_FILES_DIR", settings.files_dir),
+    ):
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if folder.stat().st_mode & 0o077:
+                folder.chmod(0o700)
+        except OSError as error:
+            raise ConfigError(
+                f"{name}: {folder} cannot be made private ({error.strerror}); choose another."
+            ) from error
+
+
+def _secret_key_of(instance_dir: Path) -> str:
+    """Read the key, or make it: whoever links the complete file first has made it."""
+    path = instance_dir / "secret.key"
+    if not path.exists():
+        draft = instance_dir / f".secret.key.{secrets.token_hex(8)}"
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        try:
+            os.write(descriptor, secrets.token_urlsafe(48).encode())
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    try:
+        return _secret_key(path.read_text("ascii"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: {error}; remove it and a new key is made.") from error

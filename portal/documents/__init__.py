@@ -1,0 +1,1 @@
+"""Documents: uploads, names, types, lists, what happens to them, housekeeping."""

@@ -1,0 +1,130 @@
+"""What the worker does on its clock, and `purge` on demand: removing what has had its time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import delete, select
+
+from portal import audit, storage
+from portal.audit import reading
+from portal.config import Settings
+from portal.database import transaction
+from portal.documents.lifecycle import delete_for_ever
+from portal.extensions import db
+from portal.models import DiscardedBlob, Document, Session, Throttle, User, Version, utcnow
+
+#: How long the bytes of a deleted document stay, so that a running backup still finds them.
+BLOB_GRACE = timedelta(hours=1)
+#: Longer than any upload: a file without a row, or an unfinished one, is then an orphan.
+ORPHAN_GRACE = timedelta(days=1)
+
+_BATCH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """How many of each were removed."""
+
+    documents: int
+    blobs: int
+    orphans: int
+    unfinished: int
+    sessions: int
+
+
+def purge(settings: Settings) -> Purged:
+    """Remove what is over: trash, deleted bytes, orphans, unfinished uploads, sessions.
+
+    Safe to run at any time, by several at once, and again after an interruption.
+    """
+    with audit.acting(audit.Origin("system")):
+        return Purged(
+            documents=_old_trash(settings),
+            blobs=_discarded_blobs(),
+            orphans=_remove(orphans()),
+            unfinished=_remove(list(storage.current().abandoned(utcnow() - ORPHAN_GRACE))),
+            sessions=_old_sessions(settings),
+        )
+
+
+def orphans() -> list[storage.Stored]:
+    """Blobs without a row that are old enough to be nobody's any more."""
+    before = utcnow() - ORPHAN_GRACE
+    old = [found for found in storage.current().blobs() if found.modified_at < before]
+    known: set[str] = set()
+    for start in range(0, len(old), _BATCH):
+        some = [found.blob for found in old[start : start + _BATCH]]
+        known |= set(db.session.scalars(select(Version.blob).where(Version.blob.in_(some))))
+        known |= set(
+            db.session.scalars(select(DiscardedBlob.blob).where(DiscardedBlob.blob.in_(some)))
+        )
+    db.session.commit()
+    return [found for found in old if found.blob not in known]
+
+
+def of_known_owners(found: list[storage.Stored]) -> list[storage.Stored]:
+    """Those of `found` that this database may judge: nothing at all, where it is not whole.
+
+    Started with another database (a mistyped setting, a copy brought back from last week),
+    the portal sees files of other owners, or of rows that this database has not. They are
+    somebody's documents all the same. An account is never deleted, so an owner that
+    is not there means another database.
+    """
+    if reading.is_behind():
+        return []
+    owners = {owner.hex for owner in db.session.scalars(select(User.public_id))}
+    db.session.commit()
+    return [each for each in found if each.blob.partition("/")[0] in owners]
+
+
+def _remove(found: list[storage.Stored]) -> int:
+    ours = of_known_owners(found) if found else []
+    for each in ours:
+        storage.current().remove(each.blob)
+    return len(ours)
+
+
+def _old_trash(settings: Settings) -> int:
+    before = utcnow() - timedelta(days=settings.trash_days)
+    total = 0
+    while True:
+        with transaction() as session:
+            ids = session.scalars(
+                select(Document.id).where(Document.trashed_at < before).limit(_BATCH)
+            ).all()
+            delete_for_ever(ids)
+        total += len(ids)
+        if len(ids) < _BATCH:
+            return total
+
+
+def _discarded_blobs() -> int:
+    before = utcnow() - BLOB_GRACE
+    blobs = db.session.scalars(
+        select(DiscardedBlob.blob).where(DiscardedBlob.discarded_at < before)
+    ).all()
+    db.session.commit()
+    for blob in blobs:
+        # Bytes first: a row left by a crash is only tried again.
+        storage.current().remove(blob)
+        with transaction() as session:
+            session.execute(delete(DiscardedBlob).where(DiscardedBlob.blob == blob))
+    return len(blobs)
+
+
+def _old_sessions(settings: Settings) -> int:
+    now = utcnow()
+    idle = now - timedelta(minutes=settings.session_idle_minutes)
+    with transaction() as session:
+        ended = session.execute(
+            delete(Session)
+            .where(
+                (Session.expires_at <= now)
+                | (Session.is_remembered.is_(False) & (Session.last_seen_at < idle))
+            )
+            .returning(Session.id)
+        ).all()
+        session.execute(delete(Throttle).where(Throttle.ends_at <= now))
+    return len(ended)

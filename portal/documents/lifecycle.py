@@ -1,0 +1,126 @@
+"""What happens to a document after upload: renamed, trashed, restored, deleted for ever."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+
+from sqlalchemy import delete, select, update
+
+from portal import audit
+from portal.access import Person, document_for, trashed_document_for, trashed_documents
+from portal.config import Settings
+from portal.database import transaction
+from portal.documents import names
+from portal.errors import Invalid, UploadRejected
+from portal.models import DiscardedBlob, Document, ShareLink, User, Version, utcnow
+
+#: Documents deleted in one transaction, so that others get their turn.
+_BATCH = 200
+
+
+def rename(person: Person, document_id: uuid.UUID, raw_name: str, settings: Settings) -> Document:
+    """Give a document another name, under the rules of uploads. Raises `Invalid`."""
+    document_for(person, document_id)
+    try:
+        name = names.clean(raw_name)
+        names.check_extension(name, settings)
+    except UploadRejected as error:
+        problem = f"{error.what} {error.cure}"
+        raise Invalid(problem, errors={"name": problem}) from error
+    with transaction():
+        document = document_for(person, document_id)
+        if document.name != name:
+            audit.record(
+                audit.Action.RENAMED,
+                document=document_id,
+                owner=person.email,
+                old_name=document.name,
+                name=name,
+            )
+            document.name, document.name_key = name, names.fold(name)
+    return document
+
+
+def trash(person: Person, document_id: uuid.UUID) -> Document:
+    """Move a document to the trash; its links stop until it is restored."""
+    document_for(person, document_id)
+    with transaction():
+        document = document_for(person, document_id)
+        document.trashed_at = utcnow()
+        audit.record(
+            audit.Action.TRASHED, document=document_id, owner=person.email, name=document.name
+        )
+    return document
+
+
+def restore(person: Person, document_id: uuid.UUID) -> Document:
+    """Take a document out of the trash."""
+    trashed_document_for(person, document_id)
+    with transaction():
+        document = trashed_document_for(person, document_id)
+        document.trashed_at = None
+        audit.record(
+            audit.Action.RESTORED, document=document_id, owner=person.email, name=document.name
+        )
+    return document
+
+
+def purge(person: Person, document_id: uuid.UUID) -> None:
+    """Delete a trashed document for ever."""
+    trashed_document_for(person, document_id)
+    with transaction():
+        delete_for_ever([trashed_document_for(person, document_id).id])
+
+
+def empty_trash(person: Person) -> int:
+    """Delete for ever whatever lies in `person`'s trash now; answers how many."""
+    emptied_at = utcnow()
+    total = 0
+    while True:
+        with transaction() as session:
+            ids = session.scalars(
+                select(Document.id)
+                .where(trashed_documents(person), Document.trashed_at <= emptied_at)
+                .limit(_BATCH)
+            ).all()
+            delete_for_ever(ids)
+        total += len(ids)
+        if len(ids) < _BATCH:
+            return total
+
+
+def delete_for_ever(ids: Sequence[int]) -> None:
+    """Delete trashed documents, within a transaction: rows now, bytes later by the worker."""
+    with transaction() as session:
+        chosen = session.execute(
+            select(Document, User.email)
+            .join(User, User.id == Document.owner_id)
+            .where(Document.id.in_(ids), Document.trashed_at.is_not(None))
+            .with_for_update(of=Document)
+        ).all()
+        for document, owner in chosen:
+            versions = session.scalars(
+                select(Version).where(Version.document_id == document.id)
+            ).all()
+            freed = sum(version.size_bytes for version in versions)
+            session.add_all(DiscardedBlob(blob=version.blob) for version in versions)
+            session.execute(
+                update(ShareLink)
+                .where(ShareLink.document_id == document.id)
+                .values(document_id=None)
+            )
+            session.execute(delete(Version).where(Version.document_id == document.id))
+            session.execute(delete(Document).where(Document.id == document.id))
+            session.execute(
+                update(User)
+                .where(User.id == document.owner_id)
+                .values(used_bytes=User.used_bytes - freed)
+            )
+            audit.record(
+                audit.Action.PURGED,
+                document=document.public_id,
+                owner=owner,
+                name=document.name,
+                size_bytes=freed,
+            )

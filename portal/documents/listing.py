@@ -1,0 +1,189 @@
+"""Lists of documents: search by name, sort, and pages that cost the same however many there are.
+
+A page begins where the last one ended (a cursor over an index), not at a count of rows, so
+nothing is skipped or shown twice while documents come and go.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy.orm import InstrumentedAttribute, aliased
+
+from portal.access import Person, has_downloads_left, trashed_documents, visible_documents
+from portal.documents.names import fold
+from portal.errors import BadRequest
+from portal.extensions import db
+from portal.models import Document, ShareLink, User, utcnow
+
+PAGE_SIZE = 50
+
+SORTS: dict[str, InstrumentedAttribute[Any]] = {
+    "name": Document.name_key,
+    "size": Document.size_bytes,
+    "uploaded": Document.uploaded_at,
+    "trashed": Document.trashed_at,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One document as a list shows it."""
+
+    public_id: uuid.UUID
+    name: str
+    size_bytes: int
+    media_type: str
+    uploaded_at: datetime
+    trashed_at: datetime | None
+    uploaded_by_name: str
+    link_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some rows, and where the next ones begin (None at the end)."""
+
+    rows: Sequence[Row]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What somebody wants to see. Raises `BadRequest` for a sort or order that is not one."""
+
+    q: str = ""
+    sort: str = "uploaded"
+    order: str = "desc"
+    cursor: str = ""
+
+    def __post_init__(self) -> None:
+        if self.sort not in SORTS or self.order not in {"asc", "desc"}:
+            raise BadRequest("This list cannot be sorted like that.")
+
+
+def visible(person: Person, query: Query) -> Page:
+    """A page of what `person` may see."""
+    return _page(visible_documents(person), query)
+
+
+def trash(person: Person, cursor: str = "") -> Page:
+    """A page of what lies in `person`'s trash, newest first."""
+    return _page(trashed_documents(person), Query(sort="trashed", cursor=cursor))
+
+
+def directory(owner: User, cursor: str = "") -> Page:
+    """A page of what `owner` has, for an admin whom `access.directory_for` let in."""
+    mine = and_(Document.owner_id == owner.id, Document.trashed_at.is_(None))
+    return _page(mine, Query(cursor=cursor))
+
+
+def _page(allowed: ColumnElement[bool], query: Query) -> Page:
+    uploader = aliased(User)
+    column = SORTS[query.sort]
+    ascending = query.order == "asc"
+    statement = (
+        select(
+            Document.public_id,
+            Document.name,
+            Document.size_bytes,
+            Document.media_type,
+            Document.uploaded_at,
+            Document.trashed_at,
+            uploader.name.label("uploader_name"),
+            Document.id,
+            column.label("sort_value"),
+        )
+        .join(uploader, uploader.id == Document.uploaded_by_id)
+        .where(allowed)
+        .limit(PAGE_SIZE + 1)
+    )
+    # No name has NUL in it, and not every database can be asked for it.
+    if folded := fold(query.q.strip()).replace("\0", "\ufffd"):
+        statement = statement.where(Document.name_key.contains(folded, autoescape=True))
+    if query.cursor:
+        value, last_id = _decode(query.cursor, query)
+        beyond = column > value if ascending else column < value
+        beyond_id = Document.id > last_id if ascending else Document.id < last_id
+        # Written out, not as a row comparison: each database finds its index this way.
+        statement = statement.where(
+            column >= value if ascending else column <= value,
+            or_(beyond, and_(column == value, beyond_id)),
+        )
+    order = (column, Document.id) if ascending else (column.desc(), Document.id.desc())
+    found = db.session.execute(statement.order_by(*order)).all()
+    shown = found[:PAGE_SIZE]
+    links = _live_links([row.id for row in shown])
+    rows = [_row(row, links.get(row.id, 0)) for row in shown]
+    more = len(found) > PAGE_SIZE
+    return Page(rows, _encode(shown[-1].sort_value, shown[-1].id, query) if more else None)
+
+
+def _row(facts: Any, link_count: int) -> Row:
+    return Row(
+        public_id=facts.public_id,
+        name=facts.name,
+        size_bytes=facts.size_bytes,
+        media_type=facts.media_type,
+        uploaded_at=facts.uploaded_at,
+        trashed_at=facts.trashed_at,
+        uploaded_by_name=facts.uploader_name,
+        link_count=link_count,
+    )
+
+
+def _live_links(document_ids: Sequence[int]) -> dict[int, int]:
+    """How many live links each document has; one query for the page."""
+    if not document_ids:
+        return {}
+    counted = db.session.execute(
+        select(ShareLink.document_id, func.count())
+        .where(
+            ShareLink.document_id.in_(document_ids),
+            ShareLink.revoked_at.is_(None),
+            ShareLink.expires_at > utcnow(),
+            has_downloads_left(),
+        )
+        .group_by(ShareLink.document_id)
+    )
+    return {document_id: count for document_id, count in counted if document_id is not None}
+
+
+def _encode(value: Any, last_id: int, query: Query) -> str:
+    if isinstance(value, datetime):
+        value = value.isoformat()
+    text = json.dumps([query.sort, query.order, value, last_id], separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode("ascii").rstrip("=")
+
+
+def _decode(cursor: str, query: Query) -> tuple[Any, int]:
+    """Undo `_encode`; a cursor is a hint where to go on and grants nothing."""
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        sort, order, value, last_id = json.loads(base64.urlsafe_b64decode(padded))
+        if (sort, order) != (query.sort, query.order) or not isinstance(last_id, int):
+            raise ValueError("a cursor of another list")
+        if query.sort in {"uploaded", "trashed"}:
+            value = datetime.fromisoformat(value)
+            if value.tzinfo is None:
+                raise ValueError("a moment without zone")
+            value = value.astimezone(UTC)
+        elif not isinstance(value, int if query.sort == "size" else str):
+            raise ValueError("not a value of this column")
+        if isinstance(value, str) and b"\0" in value.encode("utf-8"):
+            raise ValueError("not a name of ours")
+        # Ids of rows are 32 bits wide on PostgreSQL.
+        if abs(last_id) >= 2**31 or (isinstance(value, int) and abs(value) > 2**62):
+            raise ValueError("not a number of ours")
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise BadRequest(
+            "This page of the list is not there.", cure="Start again from the first page."
+        ) from error
+    return value, last_id

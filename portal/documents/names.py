@@ -1,0 +1,75 @@
+"""Names of documents: cleaned once, at the door, and trusted from there on."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from portal.config import Settings
+from portal.errors import FileNameRejected, TypeRefused
+
+LONGEST = 255
+#: Characters of the folded name that are kept for sorting; a database index has its limits.
+_LONGEST_KEY = 512
+#: Embeddings, overrides and isolates: they make "exe.gpj" read as "jpg.exe".
+_BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def clean(raw: str) -> str:
+    """The name a document gets: NFC, without folders, control or bidirectional characters.
+
+    Raises `FileNameRejected` when nothing is left or more than 255 characters are.
+    """
+    name = raw.replace("\\", "/").rpartition("/")[2]
+    name = "".join(char for char in name if not _is_taken_out(char))
+    name = unicodedata.normalize("NFC", name)
+    if not name.strip(" .") or name.isspace():
+        raise FileNameRejected(
+            "The file has no name.", cure=f"Give it a name of 1 to {LONGEST} characters."
+        )
+    if len(name) > LONGEST:
+        raise FileNameRejected(
+            f"The name has {len(name)} characters; {LONGEST} are possible.",
+            cure="Give it a shorter name.",
+        )
+    return name
+
+
+def fold(text: str) -> str:
+    """`text` as it is searched and sorted by: width and case do not matter (NFKC, casefold)."""
+    return unicodedata.normalize("NFKC", text).casefold()[:_LONGEST_KEY]
+
+
+def extension(name: str) -> str:
+    """What stands after the last dot, folded; empty where there is none.
+
+    Dots and spaces at the end do not count: Windows drops them, and opens "a.exe." as "a.exe".
+    """
+    stem, dot, last = name.rstrip(". ").rpartition(".")
+    return last.strip().casefold() if dot and stem else ""
+
+
+def check_extension(name: str, settings: Settings) -> None:
+    """Raise `TypeRefused`, saying the rule, for a name whose ending is not taken here."""
+    ending = extension(name)
+    allowed, blocked = settings.allowed_extensions, settings.blocked_extensions
+    if (allowed and ending not in allowed) or ending in blocked:
+        raise TypeRefused(
+            f"Files ending in .{ending} are not taken here."
+            if ending
+            else "Files without an ending are not taken here.",
+            cure=rule(settings) or "Ask the person who runs this portal.",
+        )
+
+
+def rule(settings: Settings) -> str:
+    """Which endings are taken, as a sentence; empty where every one is."""
+    if settings.allowed_extensions:
+        return f"Only {', '.join(sorted(settings.allowed_extensions))}."
+    if settings.blocked_extensions:
+        return f"Anything but {', '.join(sorted(settings.blocked_extensions))}."
+    return ""
+
+
+def _is_taken_out(char: str) -> bool:
+    # Cs: half a character, which no database and no header can carry.
+    return unicodedata.category(char) in {"Cc", "Cs"} or char in _BIDI

@@ -1,0 +1,55 @@
+"""The page of one document: facts, sharing and activity, also when one of its forms is refused."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from flask import current_app, render_template
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+
+from portal import access
+from portal.audit import reading
+from portal.config import Settings
+from portal.documents import uploads
+from portal.documents.forms import RenameForm
+from portal.forms import Refused
+from portal.sharing import links
+from portal.sharing.forms import LinkForm
+
+
+def document_page(
+    document_id: UUID,
+    *,
+    rename_form: RenameForm | None = None,
+    link_form: LinkForm | None = None,
+    refused: Refused | None = None,
+) -> ResponseReturnValue:
+    """Answer with the page, or with it once more around a refused form."""
+    document = access.document_for(current_user, document_id)
+    newest = uploads.newest_version(document)
+    shown = {
+        "public_id": document.public_id,
+        "name": document.name,
+        "size_bytes": document.size_bytes,
+        "media_type": document.media_type,
+        "sha256": newest.sha256.hex(),
+        "uploaded_at": document.uploaded_at,
+        "uploaded_by_name": uploads.uploader_of(newest).name,
+        "owner_name": current_user.name,
+        "note": document.note,
+    }
+    settings: Settings = current_app.extensions["settings"]
+    link_form = link_form or LinkForm(formdata=None)
+    link_form.password.flags.required = settings.share_password_required
+    context = {
+        "document": shown,
+        "activity": reading.activity_of_document(document_id),
+        "links": links.live_of_document(current_user, document_id),
+        "rename_form": rename_form or RenameForm(formdata=None, name=document.name),
+        "link_form": link_form,
+        "max_days": settings.share_max_days,
+    }
+    if refused is not None:
+        return refused.page("documents/show.html", **context)
+    return render_template("documents/show.html", **context)

@@ -1,0 +1,136 @@
+"""From a request to stored documents: shared by everyone's upload and the admin's on behalf."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
+from uuid import UUID
+
+from flask import current_app, flash, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+
+from portal import access
+from portal.config import Settings
+from portal.documents import uploads
+from portal.documents.uploads import Stored
+from portal.errors import Invalid, PortalError, UploadRejected
+from portal.models import User
+from portal.request import PortalRequest
+from portal.storage import delivery
+
+View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
+
+
+def takes_files(into: Callable[..., UUID]) -> Callable[[View], View]:
+    """Let a view take files, into the directory of the owner whose id `into` answers.
+
+    The right to do so, and the room left, are checked before a byte of the body is read.
+    """
+
+    def decorate(view: View) -> View:
+        def prepare(**arguments: UUID) -> None:
+            if request.method != "POST":
+                return
+            here = cast(PortalRequest, request)
+            settings: Settings = current_app.extensions["settings"]
+            owner = access.may_upload_to(current_user, into(**arguments))
+            reception = uploads.Reception(owner, settings)
+            reception.expect(here.content_length)
+            # A body may take its time, like a download: neither may take every thread.
+            delivery.take_slot()
+            here.on_close = delivery.give_slot_back
+            here.file_sink = reception
+
+        view.prepare_files = prepare  # type: ignore[attr-defined]
+        return view
+
+    return decorate
+
+
+@dataclass
+class Outcome:
+    """What became of the files of one form."""
+
+    stored: list[Stored] = field(default_factory=list)
+    rejected: list[tuple[str, PortalError]] = field(default_factory=list)
+
+
+def receive_all(note: str = "") -> Outcome:
+    """Store every file of the form of a view that `takes_files`; one refused stops no other.
+
+    Raises `Invalid` when the form brought none.
+    """
+    here = cast(PortalRequest, request)
+    settings: Settings = current_app.extensions["settings"]
+    files = here.uploaded_files("file")
+    if here.form.get("folder"):
+        problem = "There is no such folder."
+        raise Invalid(problem, errors={"folder": problem})
+    if not files:
+        problem = "Choose at least one file."
+        raise Invalid(problem, errors={"file": problem})
+    reception = here.file_sink
+    if not isinstance(reception, uploads.Reception):
+        raise TypeError("a view that takes files without saying so")
+    actor = current_user._get_current_object()
+    outcome = Outcome()
+    for file in files:
+        try:
+            if file.refusal is not None or file.incoming is None:
+                raise file.refusal or UploadRejected()
+            document = uploads.receive(
+                actor, reception.owner, file.filename, file.incoming, settings, note=note
+            )
+            outcome.stored.append(document)
+        except PortalError as refusal:
+            file.close()
+            uploads.note_refusal(reception.owner, file.filename, refusal)
+            outcome.rejected.append((file.filename, refusal))
+    return outcome
+
+
+def answer_json(outcome: Outcome) -> ResponseReturnValue:
+    """201 with what was stored, or the status of the first rejection where nothing was."""
+    status = 201 if outcome.stored else outcome.rejected[0][1].status
+    headers = {}
+    if not outcome.stored and (wait := outcome.rejected[0][1].retry_after) is not None:
+        headers["Retry-After"] = str(wait)
+    body = {
+        "documents": [as_json(document) for document in outcome.stored],
+        "rejected": [
+            {
+                "name": name,
+                "reason": getattr(refusal, "reason", "unavailable"),
+                "detail": f"{refusal.what} {refusal.cure}",
+            }
+            for name, refusal in outcome.rejected
+        ],
+    }
+    return body, status, headers
+
+
+def flash_outcome(outcome: Outcome, for_whom: User | None = None) -> None:
+    """Say on the next page what was stored and what was not, and why."""
+    stored, whose = outcome.stored, f" for {for_whom.name}" if for_whom else ""
+    if len(stored) == 1:
+        flash(f"“{stored[0].name}” was uploaded{whose}.", "success")
+    elif stored:
+        flash(f"{len(stored)} files were uploaded{whose}.", "success")
+    for name, refusal in outcome.rejected:
+        flash(f"“{name}” was not taken. {refusal.what} {refusal.cure}", "danger")
+
+
+def as_json(document: Stored) -> dict[str, Any]:
+    """A document as programs see it."""
+    return {
+        "id": str(document.public_id),
+        "name": document.name,
+        "size": document.size_bytes,
+        "sha256": document.sha256.hex(),
+        "media_type": document.media_type,
+        "uploaded_at": document.uploaded_at.isoformat().replace("+00:00", "Z"),
+        "url": url_for("documents.show", document_id=document.public_id),
+        "download_url": url_for("documents.download", document_id=document.public_id),
+    }

@@ -1,0 +1,274 @@
+"""Taking a document in: the same service for the pages, admins on behalf, and programs.
+
+`owner` decides who may see a document; `actor` is recorded and decides nothing. When
+`receive` answers, bytes, row, usage and audit event are durable.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, cast
+
+from sqlalchemy import BigInteger, Table, bindparam, func, insert, or_, select, update
+from sqlalchemy.orm import Session
+
+from portal import audit, storage
+from portal.access import Owner
+from portal.accounts.people import quota_of
+from portal.config import Settings
+from portal.database import transaction
+from portal.documents import media_types, names
+from portal.errors import FileTooLarge, NotFound, OverQuota, UploadRejected
+from portal.extensions import db
+from portal.models import Document, User, Version, utcnow
+from portal.presentation import filesize
+from portal.storage import Incoming
+
+LONGEST_NOTE = 2000
+#: What the form around the files may take of a declared length.
+_FORM_OVERHEAD = 64 * 1024
+
+
+class Actor(Protocol):
+    """Whoever uploads."""
+
+    @property
+    def user_id(self) -> int: ...
+    @property
+    def email(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A document as it was just stored."""
+
+    public_id: uuid.UUID
+    name: str
+    size_bytes: int
+    sha256: bytes
+    media_type: str
+    uploaded_at: datetime
+
+
+class Reception:
+    """Takes the files of one request into the directory of `owner`, within the rules.
+
+    Stands behind the form reader as its sink: what is too large is refused while it comes.
+    """
+
+    def __init__(self, owner: Owner, settings: Settings) -> None:
+        self.owner = owner
+        self._settings = settings
+        quota = quota_of(owner, settings)
+        #: None where there is no limit.
+        self._left = max(quota - owner.used_bytes, 0) if quota else None
+        #: The file coming in, and what those before it in the same form take on the disk.
+        self._present: Incoming | None = None
+        self._before = 0
+
+    def expect(self, content_length: int | None) -> None:
+        """Refuse before a byte is read what cannot fit. Raises `OverQuota`."""
+        if content_length is None or self._left is None:
+            return
+        # The form itself takes a little room of what was declared.
+        if content_length - _FORM_OVERHEAD > self._left:
+            raise _over_quota(self._left)
+
+    def open(self) -> Incoming:
+        if self._present is not None:
+            self._before += self._present.size_bytes
+        self._present = None
+        self._present = storage.current().receive(self.owner.public_id)
+        return self._present
+
+    def check(self, size_bytes: int) -> None:
+        try:
+            self._check(size_bytes)
+        except UploadRejected:
+            self._present = None  # what came of it is thrown away
+            raise
+
+    def _check(self, size_bytes: int) -> None:
+        if size_bytes > self._settings.max_upload_bytes:
+            raise FileTooLarge(
+                f"The file is larger than {filesize(self._settings.max_upload_bytes)}.",
+                cure=rules(self._settings),
+            )
+        # A body of no declared length could otherwise fill the disk with files that fit singly.
+        if self._left is not None and self._before + size_bytes > self._left:
+            raise _over_quota(self._left - self._before)
+
+
+def receive(
+    actor: Actor,
+    owner: Owner,
+    raw_name: str,
+    incoming: Incoming,
+    settings: Settings,
+    *,
+    note: str = "",
+) -> Stored:
+    """Store what came in as a new document of `owner`.
+
+    Raises `UploadRejected` (name, type, size, quota, no space) with the rule, or `Busy`;
+    then nothing of it stays.
+    """
+    try:
+        name = names.clean(raw_name)
+        names.check_extension(name, settings)
+        received = incoming.finish()
+        if received.size_bytes > settings.max_upload_bytes:
+            raise FileTooLarge(
+                f"The file is larger than {filesize(settings.max_upload_bytes)}.",
+                cure=rules(settings),
+            )
+        media_type = media_types.detect(received.head, names.extension(name))
+        blob = incoming.keep()
+    except BaseException:
+        incoming.discard()
+        raise
+    stored = Stored(
+        public_id=uuid.uuid4(),
+        name=name,
+        size_bytes=received.size_bytes,
+        sha256=received.sha256,
+        media_type=media_type,
+        uploaded_at=utcnow(),
+    )
+    try:
+        with transaction() as session:
+            _take_from_quota(session, owner, received.size_bytes, settings)
+            _add(session, stored, owner, actor, blob, note)
+            audit.record(
+                audit.Action.UPLOADED,
+                document=stored.public_id,
+                owner=owner.email,
+                name=name,
+                size_bytes=received.size_bytes,
+                sha256=received.sha256.hex(),
+                **({"given_name": raw_name[:1000]} if raw_name != name else {}),
+            )
+    except (UploadRejected, NotFound):
+        # Certainly no row: the bytes can go now. After any other failure the commit may have
+        # happened all the same, so they stay, and `purge` finds them if they are nobody's.
+        storage.current().remove(blob)
+        raise
+    return stored
+
+
+def newest_version(document: Document) -> Version:
+    """The version whose bytes a document has now."""
+    return db.session.execute(
+        select(Version).where(
+            Version.document_id == document.id, Version.number == document.version
+        )
+    ).scalar_one()
+
+
+def as_stored(document: Document) -> Stored:
+    """A document with the bytes it has now."""
+    return Stored(
+        public_id=document.public_id,
+        name=document.name,
+        size_bytes=document.size_bytes,
+        sha256=newest_version(document).sha256,
+        media_type=document.media_type,
+        uploaded_at=document.uploaded_at,
+    )
+
+
+def uploader_of(version: Version) -> User:
+    """Who uploaded a version."""
+    return db.session.get_one(User, version.uploaded_by_id)
+
+
+def note_refusal(owner: Owner, raw_name: str, refusal: Exception) -> None:
+    """Put a refused upload into the audit log."""
+    audit.record_alone(
+        audit.Action.UPLOAD_REFUSED,
+        owner=owner.email,
+        name=raw_name[:1000],
+        reason=getattr(refusal, "reason", "unavailable"),
+    )
+
+
+def rules(settings: Settings) -> str:
+    """What may be uploaded, as a sentence or two."""
+    size = f"Up to {filesize(settings.max_upload_bytes)} each."
+    return f"{size} {names.rule(settings)}".strip()
+
+
+def _take_from_quota(session: Session, owner: Owner, size_bytes: int, settings: Settings) -> None:
+    """One conditional UPDATE: two uploads at once cannot both take the last room."""
+    facts = {
+        "owner": owner.id,
+        "more": size_bytes,
+        "default_quota": settings.default_quota_bytes,
+    }
+    connection = session.connection()
+    if connection.execute(_TAKE_FROM_QUOTA, facts).rowcount:
+        return
+    now = session.get_one(User, owner.id)
+    if now.disabled_at is not None:
+        raise NotFound
+    raise _over_quota(max(quota_of(now, settings) - now.used_bytes, 0))
+
+
+def _add(
+    session: Session, stored: Stored, owner: Owner, actor: Actor, blob: str, note: str
+) -> None:
+    connection = session.connection()
+    uploaded = {
+        "size_bytes": stored.size_bytes,
+        "media_type": stored.media_type,
+        "uploaded_at": stored.uploaded_at,
+        "uploaded_by_id": actor.user_id,
+    }
+    document_id = connection.execute(
+        _ADD_DOCUMENT,
+        {
+            **uploaded,
+            "public_id": stored.public_id,
+            "owner_id": owner.id,
+            "name": stored.name,
+            "name_key": names.fold(stored.name),
+            "note": note.replace("\0", " ").strip()[:LONGEST_NOTE],
+            "version": 1,
+        },
+    ).scalar_one()
+    connection.execute(
+        _ADD_VERSION,
+        {
+            **uploaded,
+            "document_id": document_id,
+            "number": 1,
+            "blob": blob,
+            "sha256": stored.sha256,
+        },
+    )
+
+
+def _over_quota(left: int) -> OverQuota:
+    return OverQuota(
+        f"There is room for {filesize(left)} more.",
+        cure="Delete something for ever, or ask the person who runs this portal for more room.",
+    )
+
+
+# Built once, for tables instead of classes: uploads of many small files are this.
+_QUOTA = func.coalesce(User.quota_bytes, bindparam("default_quota", type_=BigInteger))
+_MORE = bindparam("more", type_=BigInteger)
+_TAKE_FROM_QUOTA = (
+    update(cast(Table, User.__table__))
+    .where(
+        User.id == bindparam("owner"),
+        User.disabled_at.is_(None),
+        or_(_QUOTA == 0, User.used_bytes + _MORE <= _QUOTA),
+    )
+    .values(used_bytes=User.used_bytes + _MORE)
+)
+_DOCUMENTS = cast(Table, Document.__table__)
+_ADD_DOCUMENT = insert(_DOCUMENTS).returning(_DOCUMENTS.c.id)
+_ADD_VERSION = insert(cast(Table, Version.__table__))

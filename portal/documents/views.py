@@ -1,0 +1,194 @@
+"""The pages of one's own documents: list, upload, one document, trash, and the download."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from flask import Blueprint, current_app, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+
+from portal import access
+from portal.accounts.people import quota_of
+from portal.config import Settings
+from portal.documents import lifecycle, listing, uploads
+from portal.documents.forms import RenameForm, UploadForm
+from portal.documents.listing import Query
+from portal.documents.page import document_page
+from portal.documents.receiving import (
+    answer_json,
+    as_json,
+    flash_outcome,
+    receive_all,
+    takes_files,
+)
+from portal.errors import NotFound
+from portal.forms import check, filling
+from portal.gate import leaves_session_alone, wants_json
+from portal.storage import delivery
+
+documents = Blueprint("documents", __name__)
+
+#: What the address of a list says beside the cursor.
+_FILTERS = ("q", "sort", "order")
+
+
+@documents.get("/")
+def home() -> ResponseReturnValue:
+    return redirect(url_for("documents.index"), 302)
+
+
+@documents.get("/documents")
+def index() -> ResponseReturnValue:
+    query = Query(
+        q=request.args.get("q", "")[:255],
+        sort=request.args.get("sort", "uploaded"),
+        order=request.args.get("order", "desc"),
+        cursor=request.args.get("cursor", ""),
+    )
+    if request.args.get("folder") or query.sort == "trashed":
+        raise NotFound
+    return _list_page(query)
+
+
+@documents.post("/documents")
+@takes_files(into=lambda: current_user.public_id)
+def upload() -> ResponseReturnValue:
+    outcome = receive_all()
+    if wants_json():
+        return answer_json(outcome)
+    flash_outcome(outcome)
+    if not outcome.stored:
+        return _list_page(Query(), outcome.rejected[0][1].status)
+    return redirect(url_for("documents.index"), 303)
+
+
+@documents.get("/documents/<uuid:document_id>")
+def show(document_id: UUID) -> ResponseReturnValue:
+    return document_page(document_id)
+
+
+@documents.get("/documents/<uuid:document_id>/download")
+@leaves_session_alone
+def download(document_id: UUID) -> ResponseReturnValue:
+    grant = access.grant_to_user(current_user, document_id, _version())
+    return delivery.send(grant, request)
+
+
+@documents.post("/documents/<uuid:document_id>/rename")
+def rename(document_id: UUID) -> ResponseReturnValue:
+    access.document_for(current_user, document_id)
+    form = RenameForm()
+    with filling(form) as refused:
+        check(form)
+        document = lifecycle.rename(current_user, document_id, form.name.data or "", _settings())
+    if refused:
+        return document_page(document_id, rename_form=form, refused=refused)
+    if wants_json():
+        return as_json(uploads.as_stored(document)), 201
+    flash(f"Renamed to “{document.name}”.", "success")
+    return redirect(url_for("documents.show", document_id=document_id), 303)
+
+
+@documents.post("/documents/<uuid:document_id>/delete")
+def delete(document_id: UUID) -> ResponseReturnValue:
+    document = lifecycle.trash(current_user, document_id)
+    if wants_json():
+        return {"id": str(document_id)}, 201
+    undo = url_for("documents.restore", document_id=document_id)
+    flash({"text": f"“{document.name}” is in the trash.", "undo_url": undo}, "undo")  # type: ignore[arg-type]
+    return redirect(url_for("documents.index"), 303)
+
+
+@documents.post("/documents/<uuid:document_id>/restore")
+def restore(document_id: UUID) -> ResponseReturnValue:
+    document = lifecycle.restore(current_user, document_id)
+    if wants_json():
+        return as_json(uploads.as_stored(document)), 201
+    flash(f"“{document.name}” is back in your documents.", "success")
+    return redirect(url_for("documents.show", document_id=document_id), 303)
+
+
+@documents.get("/trash")
+def trash() -> ResponseReturnValue:
+    page = listing.trash(current_user, request.args.get("cursor", ""))
+    keep = timedelta(days=_settings().trash_days)
+    rows = [
+        {
+            "public_id": row.public_id,
+            "name": row.name,
+            "size_bytes": row.size_bytes,
+            "media_type": row.media_type,
+            "trashed_at": row.trashed_at,
+            "purge_at": row.trashed_at + keep if row.trashed_at else None,
+        }
+        for row in page.rows
+    ]
+    return render_template("documents/trash.html", page=_shown(rows, page.next_cursor))
+
+
+@documents.post("/trash/<uuid:document_id>/purge")
+def purge(document_id: UUID) -> ResponseReturnValue:
+    lifecycle.purge(current_user, document_id)
+    if wants_json():
+        return {"id": str(document_id)}, 201
+    flash("The document was deleted for ever.", "success")
+    return redirect(url_for("documents.trash"), 303)
+
+
+@documents.post("/trash/empty")
+def empty_trash() -> ResponseReturnValue:
+    total = lifecycle.empty_trash(current_user)
+    if wants_json():
+        return {"deleted": total}, 201
+    flash("The trash is empty.", "success")
+    return redirect(url_for("documents.trash"), 303)
+
+
+def _version() -> int | None:
+    text = request.args.get("version")
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise NotFound
+    return int(text)
+
+
+def _settings() -> Settings:
+    settings: Settings = current_app.extensions["settings"]
+    return settings
+
+
+def _shown(rows: Sequence[Any], next_cursor: str | None) -> dict[str, Any]:
+    """A page of a list with the addresses of its neighbours, the filters kept in them."""
+    # No other: `_scheme` and its like would have `url_for` write what the visitor wants.
+    arguments: dict[str, Any] = {key: request.args[key] for key in _FILTERS if key in request.args}
+    had_cursor = request.args.get("cursor")
+    here = request.endpoint or ""
+    return {
+        "rows": rows,
+        "next_url": url_for(here, **arguments, cursor=next_cursor) if next_cursor else None,
+        "first_url": url_for(here, **arguments) if had_cursor else None,
+    }
+
+
+def _list_page(query: Query, status: int = 200) -> ResponseReturnValue:
+    settings = _settings()
+    page = listing.visible(current_user, query)
+    user = access.own_account(current_user)
+    html = render_template(
+        "documents/list.html",
+        page=_shown(page.rows, page.next_cursor),
+        q=query.q,
+        sort=query.sort,
+        order=query.order,
+        upload_form=UploadForm(formdata=None),
+        upload_rules=uploads.rules(settings),
+        max_upload_bytes=settings.max_upload_bytes,
+        used_bytes=user.used_bytes,
+        quota_bytes=quota_of(user, settings),
+    )
+    return html, status

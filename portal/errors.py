@@ -1,0 +1,168 @@
+"""The one family of errors, and the one place that turns them into answers.
+
+A service raises a `PortalError`; views do not catch them. Each carries its HTTP
+status, what happened and the way out, in words for the person who reads them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+class PortalError(Exception):
+    """Something the portal refuses or cannot do, said so that a person can act on it."""
+
+    status = 500
+    title = "Something went wrong"
+    what = "The portal could not do this."
+    cure = "Try again in a moment."
+
+    def __init__(
+        self,
+        what: str | None = None,
+        *,
+        cure: str | None = None,
+        retry_after: int | None = None,
+        errors: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(what or self.what)
+        if what is not None:
+            self.what = what
+        if cure is not None:
+            self.cure = cure
+        #: Seconds, for the Retry-After header.
+        self.retry_after = retry_after
+        #: Field name -> what is wrong with it.
+        self.errors = dict(errors or {})
+
+
+class NotFound(PortalError):
+    """No such thing, or not yours: deliberately one and the same answer."""
+
+    status = 404
+    title = "This page is not here"
+    what = "The address may be mistyped, or the document may have been removed."
+    cure = "Go back to your documents and look from there."
+
+
+class SignInRequired(PortalError):
+    """A visitor asked for something that needs an account."""
+
+    status = 401
+    title = "Please sign in"
+    what = "This needs a signed-in account."
+    cure = "Sign in and try again."
+
+
+class BadRequest(PortalError):
+    """The request cannot be understood or trusted; nothing was changed."""
+
+    status = 400
+    title = "That did not go through"
+    what = "The request was not understood, so nothing was changed."
+    cure = "Go back, reload the page and try again."
+
+
+class Invalid(PortalError):
+    """One or more fields break a rule; `errors` says which and why."""
+
+    status = 422
+    title = "Please check what you entered"
+    what = "Something in the form is missing or not right."
+    cure = "Go back and correct it."
+
+
+class Conflict(PortalError):
+    """What was asked does not fit the present state; nothing was changed."""
+
+    status = 409
+    title = "This cannot be done now"
+    what = "Something else changed in the meantime."
+    cure = "Reload the page and look again."
+
+
+class Gone(PortalError):
+    """It existed and has ended: an expired, revoked or used-up link."""
+
+    status = 410
+    title = "This link has ended"
+    what = "This link no longer works."
+    cure = "Ask the person who sent it for a new one."
+
+
+class TooManyTries(PortalError):
+    """Throttled; `retry_after` says for how long."""
+
+    status = 429
+    title = "Too many tries"
+    what = "There were too many tries in a short time."
+    cure = "Wait a little and try again."
+
+
+class Busy(PortalError):
+    """Temporarily unable: database locked, storage away, all transfer slots taken."""
+
+    status = 503
+    title = "The portal is busy"
+    what = "The portal could not do this right now. Nothing was half-done."
+    cure = "Try again in a minute."
+
+    def __init__(self, what: str | None = None, *, retry_after: int = 10) -> None:
+        super().__init__(what, retry_after=retry_after)
+
+
+class UploadRejected(PortalError):
+    """One file cannot be taken; speaks to the person uploading.
+
+    `reason` is a stable word for programs, the text names the rule.
+    """
+
+    status = 422
+    title = "This file was not taken"
+    reason = "invalid"
+
+
+class FileNameRejected(UploadRejected):
+    reason = "name"
+
+
+class FileTooLarge(UploadRejected):
+    status = 413
+    title = "This file is too large"
+    reason = "too_large"
+
+
+class OverQuota(UploadRejected):
+    status = 413
+    title = "There is not enough room"
+    reason = "over_quota"
+
+
+class TypeRefused(UploadRejected):
+    status = 415
+    title = "This kind of file is not taken here"
+    reason = "type_refused"
+
+
+class BodyCut(UploadRejected):
+    """Fewer bytes came than were announced; what came was thrown away."""
+
+    status = 400
+    title = "The upload was cut off"
+    reason = "incomplete"
+    what = "The connection ended before the whole file had arrived. Nothing was stored."
+    cure = "Upload it again."
+
+
+class NoSpace(UploadRejected):
+    status = 507
+    title = "The disk is full"
+    reason = "no_space"
+    what = "There is no space left to store this file. Nothing was stored."
+    cure = "Tell the person who runs this portal."
+
+
+class StorageUnavailable(Busy):
+    """The place where bytes live could not be reached or failed while writing."""
+
+    what = "The document store could not be reached. Nothing was stored."

@@ -1,0 +1,13 @@
+"""Flask extensions, made once and bound to an app in `create_app`."""
+
+from flask_login import LoginManager
+from flask_migrate import Migrate
+from flask_sqlalchemy import SQLAlchemy
+from flask_wtf.csrf import CSRFProtect
+
+from portal.models.base import Base
+
+db = SQLAlchemy(metadata=Base.metadata)
+migrate = Migrate(directory="migrations", render_as_batch=True)
+login_manager = LoginManager()
+csrf = CSRFProtect()

@@ -1,0 +1,155 @@
+"""The gate: every request needs a signed-in user unless its view says `@public`.
+
+Before a view runs: the Host is ours, the person is known, an unsafe request comes from our
+own pages and carries its token. Signing in is asked for before the body is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+from urllib.parse import urlencode, urlsplit
+from uuid import UUID
+
+from flask import Flask, Request, Response, current_app, redirect, request
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+
+from portal import audit
+from portal.accounts import sessions
+from portal.accounts.sessions import SignedIn
+from portal.config import Settings, is_loopback
+from portal.errors import BadRequest, NotFound, SignInRequired
+from portal.extensions import csrf, login_manager
+
+View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+#: Blueprints whose every view needs an admin.
+ADMIN_BLUEPRINTS = frozenset({"admin"})
+
+
+def public(view: View) -> View:
+    """Let visitors in: the one way for a view to be reached without signing in."""
+    view.is_public = True  # type: ignore[attr-defined]
+    return view
+
+
+def address_is_authority(view: View) -> View:
+    """Spare a POST its CSRF token because only who knows the secret address can make it."""
+    view.needs_no_csrf_token = True  # type: ignore[attr-defined]
+    return view
+
+
+def secret_address(view: View) -> View:
+    """Say that the address of a page is a secret: no answer of it lets a Referer out."""
+    view.has_secret_address = True  # type: ignore[attr-defined]
+    return view
+
+
+def leaves_session_alone(view: View) -> View:
+    """Do not note this request as activity: downloads write no session."""
+    view.leaves_session_alone = True  # type: ignore[attr-defined]
+    return view
+
+
+def wants_json() -> bool:
+    """Whether the present request asks for JSON rather than a page."""
+    if request.path.startswith("/api/"):
+        return True
+    accepted = request.accept_mimetypes
+    return accepted.best_match(["text/html", "application/json"]) == "application/json" and (
+        accepted["application/json"] > accepted["text/html"]
+    )
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Put the gate in front of every view of `app`."""
+    base = urlsplit(settings.base_url)
+    own_origins = {settings.base_url.lower()}
+    own_hosts = {settings.host}
+    if is_loopback(base.hostname or ""):
+        # On one's own machine the three names of loopback are the same place.
+        port = f":{base.port}" if base.port else ""
+        own_hosts |= {f"127.0.0.1{port}", f"localhost{port}", f"[::1]{port}"}
+        own_origins |= {f"{base.scheme}://{host}" for host in own_hosts}
+
+    @login_manager.user_loader  # type: ignore[untyped-decorator]
+    def load(token: str) -> SignedIn | None:
+        return sessions.load(token, settings)
+
+    @app.before_request
+    def gate() -> ResponseReturnValue | None:
+        view = current_app.view_functions.get(request.endpoint or "")
+        _check_host(own_hosts, is_probe=request.path in {"/healthz", "/readyz"})
+        person = current_user._get_current_object()
+        signed_in = person if isinstance(person, SignedIn) else None
+        _remember_origin(request, signed_in)
+        if signed_in is None and not getattr(view, "is_public", False):
+            return _to_sign_in()
+        if request.blueprint in ADMIN_BLUEPRINTS and not (signed_in and signed_in.is_admin):
+            audit.record_alone(audit.Action.ACCESS_DENIED, place=request.endpoint)
+            raise NotFound
+        if request.method not in SAFE_METHODS:
+            _check_origin(request, own_origins, view)
+            if (
+                not getattr(view, "needs_no_csrf_token", False)
+                and request.routing_exception is None
+            ):
+                if prepare := getattr(view, "prepare_files", None):
+                    prepare(**_arguments(request))
+                csrf.protect()
+        if signed_in and not getattr(view, "leaves_session_alone", False):
+            sessions.touch(signed_in)
+        return None
+
+    @app.after_request
+    def keep_address_secret(response: Response) -> Response:
+        view = current_app.view_functions.get(request.endpoint or "")
+        if getattr(view, "has_secret_address", False):
+            response.headers["Referrer-Policy"] = "no-referrer"
+        return response
+
+
+def _arguments(request: Request) -> dict[str, UUID]:
+    return dict(request.view_args or {})
+
+
+def _check_host(own_hosts: set[str], *, is_probe: bool) -> None:
+    if request.host.lower() not in own_hosts and not is_probe:
+        raise BadRequest(
+            "This portal is not known under this address.",
+            cure="Use the address you were given; whoever runs the portal sets PORTAL_BASE_URL.",
+        )
+
+
+def _check_origin(request: Request, own_origins: set[str], view: object) -> None:
+    """Refuse what another site sends (ASVS 5.0, 3.5.1), whether or not it holds a token."""
+    site = request.headers.get("Sec-Fetch-Site", "same-origin")
+    origin = request.headers.get("Origin")
+    foreign = origin is not None and origin.lower() not in own_origins
+    if origin == "null" and getattr(view, "has_secret_address", False):
+        # Such pages send no referrer, and browsers then hide the origin of their forms too.
+        foreign = False
+    if site not in {"same-origin", "none"} or foreign:
+        raise BadRequest(
+            "This request came from another site, so nothing was changed.",
+            cure="Open the portal itself and try again there.",
+        )
+
+
+def _remember_origin(request: Request, person: SignedIn | None) -> None:
+    audit.origin.set(
+        audit.Origin(
+            actor=person.email if person else "visitor",
+            address=request.remote_addr or "",
+            user_agent=request.headers.get("User-Agent", ""),
+        )
+    )
+
+
+def _to_sign_in() -> ResponseReturnValue:
+    if request.path.startswith("/api/") or wants_json():
+        raise SignInRequired
+    path = request.full_path if request.query_string else request.path
+    return redirect(f"/login?{urlencode({'next': path})}", 302)

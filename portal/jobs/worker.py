@@ -1,0 +1,114 @@
+"""The background worker: a process of its own that does what is in the queue and on the clock."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
+
+from portal import create_app
+from portal.config import Settings
+from portal.jobs import heartbeat
+from portal.lifeline import die_with
+
+log = logging.getLogger(__name__)
+
+#: How often the worker says that it is alive.
+BEAT_SECONDS = 15
+#: How long the task in hand may take to finish once the worker was told to stop.
+STOP_SECONDS = 30
+#: One that dies at once is started again after this pause at most.
+LONGEST_PAUSE_SECONDS = 10
+#: One that lived this long did not die at once.
+LONG_LIFE_SECONDS = 60
+
+
+def work(settings: Settings, parent: int | None = None) -> None:
+    """Work until SIGTERM (or, alone, Ctrl-C), finish the task in hand, and return.
+
+    With `parent`, the process that started this one, it ends when that ends.
+    """
+    # huey brings the driver of every database along, which the other processes do without.
+    from huey.consumer import Consumer
+
+    from portal.jobs import clock
+    from portal.jobs.queue import open_queue
+
+    if parent is not None:
+        die_with(parent)
+    stop = threading.Event()
+    _obey(stop, parent)
+    app = create_app(settings)
+    logger = logging.getLogger("huey")
+    logger.handlers[:] = logging.getLogger("portal").handlers
+    logger.setLevel(logging.WARNING)
+    queue = open_queue(settings)
+    clock.set_clock(queue, app)
+    consumer = Consumer(queue, workers=1, max_delay=1, shutdown_timeout=STOP_SECONDS)
+    consumer.start()
+    _obey(stop, parent)  # again: huey has put its own handlers there
+    while True:
+        heartbeat.beat(settings.instance_dir)
+        if stop.wait(BEAT_SECONDS):
+            break
+        consumer.check_worker_health()
+    consumer.stop(graceful=True)
+    heartbeat.stop(settings.instance_dir)
+
+
+def _obey(stop: threading.Event, parent: int | None) -> None:
+    """Have the signals that end a process set `stop`."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        # Ctrl-C and the end of a terminal reach every process; the parent stops this one.
+        is_for_parent = parent is not None and number != signal.SIGTERM
+        signal.signal(number, signal.SIG_IGN if is_for_parent else lambda *_: stop.set())
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGHUP})
+
+
+@contextmanager
+def beside(settings: Settings) -> Iterator[None]:
+    """Keep a worker running in a process of its own for as long as the block lasts.
+
+    One that dies is started again, after ever longer pauses if it dies at once.
+    """
+    stop = threading.Event()
+    keeper = threading.Thread(target=_keep, args=(settings, stop), name="worker keeper")
+    keeper.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        keeper.join()
+
+
+def _keep(settings: Settings, stop: threading.Event) -> None:
+    # The child inherits this: Ctrl-C while it is starting would end it with a traceback.
+    resource_tracker.ensure_running()  # would undo it
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
+    pause = 0
+    while not stop.wait(pause):
+        began = time.monotonic()
+        # Not forked: it would hold the server's listening socket, where it answers nobody.
+        process = multiprocessing.get_context("spawn").Process(
+            target=work, args=(settings, os.getpid()), name="portal worker"
+        )
+        process.start()
+        while process.is_alive() and not stop.wait(0.2):
+            pass
+        if process.is_alive():
+            process.terminate()
+            process.join(STOP_SECONDS + 5)
+            process.kill()
+            process.join()
+            return
+        lived_long = time.monotonic() - began > LONG_LIFE_SECONDS
+        pause = 1 if lived_long else min(2 * pause or 1, LONGEST_PAUSE_SECONDS)
+        if not stop.is_set():
+            code = process.exitcode
+            log.error("the background worker ended (%s); the next starts in %d s", code, pause)

@@ -1,0 +1,102 @@
+"""Documents, their versions, and stored bytes that wait to be removed."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+
+from sqlalchemy import (
+    BigInteger,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    String,
+    Text,
+    UniqueConstraint,
+    Uuid,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from portal.models.base import Base, BinaryText, UtcDateTime, utcnow
+
+
+class Document(Base):
+    """Something a person keeps here: a name and one or more versions of bytes.
+
+    What a list shows of the newest version (size, type, moment) stands here too, so that
+    sorting and paging never touch another table.
+    """
+
+    __tablename__ = "documents"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    public_id: Mapped[uuid.UUID] = mapped_column(Uuid, unique=True, default=uuid.uuid4)
+    #: Whose it is: decides who may see it.
+    owner_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    #: As the person gave it, cleaned once at upload; any Unicode, 1 to 255 characters.
+    name: Mapped[str] = mapped_column(String(255))
+    #: The name folded for search and sorting.
+    name_key: Mapped[str] = mapped_column(BinaryText)
+    #: What the uploader wanted to say with it.
+    note: Mapped[str] = mapped_column(Text, default="")
+    #: Number of the newest version.
+    version: Mapped[int] = mapped_column(default=1)
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    media_type: Mapped[str] = mapped_column(String(255))
+    uploaded_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
+    #: Who put it here. Decides nothing.
+    uploaded_by_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    #: When it went to the trash; None while it is live.
+    trashed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+_LIVE = Document.trashed_at.is_(None)
+_TRASHED = Document.trashed_at.is_not(None)
+for _name, _columns in {
+    "name": (Document.owner_id, Document.name_key, Document.id),
+    "size": (Document.owner_id, Document.size_bytes, Document.id),
+    "uploaded": (Document.owner_id, Document.uploaded_at, Document.id),
+}.items():
+    Index(f"ix_documents_live_{_name}", *_columns, sqlite_where=_LIVE, postgresql_where=_LIVE)
+Index(
+    "ix_documents_trash",
+    Document.owner_id,
+    Document.trashed_at,
+    Document.id,
+    sqlite_where=_TRASHED,
+    postgresql_where=_TRASHED,
+)
+Index(
+    "ix_documents_trashed_at",
+    Document.trashed_at,
+    sqlite_where=_TRASHED,
+    postgresql_where=_TRASHED,
+)
+
+
+class Version(Base):
+    """The bytes of a document at one time. Never changed after it is written."""
+
+    __tablename__ = "versions"
+    __table_args__ = (UniqueConstraint("document_id", "number"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    document_id: Mapped[int] = mapped_column(ForeignKey("documents.id"))
+    number: Mapped[int] = mapped_column(default=1)
+    #: The storage's own name for the bytes; says nothing about the document.
+    blob: Mapped[str] = mapped_column(String(80), unique=True)
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[bytes] = mapped_column(LargeBinary(32))
+    media_type: Mapped[str] = mapped_column(String(255))
+    uploaded_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
+    #: Who put it here. Decides nothing.
+    uploaded_by_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+
+
+class DiscardedBlob(Base):
+    """Bytes whose row is gone; the worker removes them after a grace time."""
+
+    __tablename__ = "discarded_blobs"
+
+    blob: Mapped[str] = mapped_column(String(80), primary_key=True)
+    discarded_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow, index=True)

@@ -1,0 +1,1 @@
+"""Sharing: links that hand a document to somebody without an account."""

@@ -1,0 +1,88 @@
+"""What the rest of the portal may ask of the place where bytes live.
+
+A blob is immutable bytes under a generated name; it knows nothing of documents or people
+beyond the owner's directory it lies in. A local folder stands behind these protocols; an
+object store or encryption can, without a caller noticing.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+#: How many bytes travel at a time, in and out. Larger pieces cost memory, not time.
+CHUNK = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What came in: how many bytes, their SHA-256, and their beginning (for the media type)."""
+
+    size_bytes: int
+    sha256: bytes
+    head: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A blob as it lies in storage."""
+
+    blob: str
+    size_bytes: int
+    modified_at: datetime
+
+
+class BlobMissing(Exception):
+    """There are no such bytes in storage, or not as many as there should be."""
+
+
+class Incoming(Protocol):
+    """Bytes on their way in: written once, hashed as they pass, invisible until kept."""
+
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes were written so far."""
+
+    def write(self, chunk: bytes | bytearray | memoryview) -> None:
+        """Append bytes. Raises `NoSpace` or `StorageUnavailable`; then only `discard` is left."""
+
+    def finish(self) -> Received:
+        """No more bytes will come; may be asked again."""
+
+    def keep(self) -> str:
+        """Make the bytes durable under a new blob name, and answer it.
+
+        When this returns, they survive power loss. Raises `NoSpace` or `StorageUnavailable`.
+        """
+
+    def discard(self) -> None:
+        """Leave nothing behind. Safe to call at any time; does nothing after `keep`."""
+
+
+class Storage(Protocol):
+    """A place where blobs live."""
+
+    def receive(self, owner: uuid.UUID) -> Incoming:
+        """Begin to take bytes into the directory of `owner`."""
+
+    def read(self, blob: str, start: int, length: int, size_bytes: int) -> Iterator[bytes]:
+        """`length` bytes from `start`, opened now and read in pieces of at most `CHUNK`.
+
+        Raises `BlobMissing` at once if the blob is not there or is not `size_bytes` long, so
+        that a damaged blob is an error before the first byte and never a short answer.
+        """
+
+    def remove(self, blob: str) -> None:
+        """Remove a blob; one that is not there is removed already."""
+
+    def blobs(self) -> Iterator[Stored]:
+        """Every kept blob, in no order."""
+
+    def abandoned(self, before: datetime) -> Iterator[Stored]:
+        """Unfinished incoming bytes last written before that moment; `remove` takes them too."""
+
+    def free_bytes(self) -> int | None:
+        """How much room is left, or None where nobody can say."""

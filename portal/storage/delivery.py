@@ -1,0 +1,211 @@
+"""How bytes leave: one function for owners, share links and everybody who comes later."""
+
+from __future__ import annotations
+
+import base64
+import re
+import threading
+from collections.abc import Iterator
+
+from flask import Request, Response
+from werkzeug.datastructures import Headers
+from werkzeug.http import parse_date, parse_range_header
+
+from portal import audit, storage
+from portal.access import Grant
+from portal.errors import Busy, PortalError
+from portal.storage.base import BlobMissing
+from portal.storage.disposition import attachment
+
+#: Types a browser could run: sent as plain bytes, so that content never runs (ASVS 3.2.1).
+_RUNNABLE = frozenset(
+    {
+        "text/html",
+        "text/xml",
+        "text/xsl",
+        "text/css",
+        "text/javascript",
+        "text/ecmascript",
+        "application/xml",
+        "application/javascript",
+        "application/ecmascript",
+        "application/x-javascript",
+        "application/wasm",
+        "application/x-shockwave-flash",
+        "application/vnd.mozilla.xul+xml",
+        "application/x-httpd-php",
+        "application/java-archive",
+        "multipart/related",
+        "message/rfc822",
+    }
+)
+_PLAIN_BYTES = "application/octet-stream"
+#: Of a server process's 512 threads, so many may carry transfers; pages keep the others.
+TRANSFERS = 448
+
+#: "The last no bytes", which the parser takes for "from byte 0 on".
+_LAST_NONE = re.compile(r"\s*bytes\s*=\s*-0+\s*", re.IGNORECASE)
+
+_transfers = threading.BoundedSemaphore(TRANSFERS)
+
+
+class Damaged(PortalError):
+    """The bytes are not there as the database knows them; somebody must look."""
+
+    title = "This document cannot be opened"
+    what = "The stored file is missing or damaged. It was not sent."
+    cure = "Tell the person who runs this portal; a backup may hold it."
+
+
+class _Transfer:
+    """A body on its way out. Gives its slot back when it ends, however it ends."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._is_open = True
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        return next(self._pieces)
+
+    def close(self) -> None:
+        if self._is_open:
+            self._is_open = False
+            give_slot_back()
+            if close := getattr(self._pieces, "close", None):
+                close()
+
+    def __del__(self) -> None:
+        self.close()
+
+
+def send(grant: Grant, request: Request) -> Response:
+    """Answer with the bytes of `grant` as an attachment, or the part `request` asks for.
+
+    Follows RFC 9110 for Range, If-Range and If-None-Match. Everything sent is in the audit
+    log before its first byte; HEAD and 304 send nothing and are no download. Raises `Busy`
+    when too many transfers run, `Damaged` when the blob is not whole.
+    """
+    etag = f'"{grant.sha256.hex()}"'
+    headers = _headers(grant, etag)
+    if _matches(request.headers.get("If-None-Match"), etag):
+        headers.remove("Content-Length")
+        return Response(status=304, headers=headers)
+    start, stop, status = 0, grant.size_bytes, 200
+    # RFC 9110, 14.2: a Range on anything but GET is ignored.
+    if request.method == "GET" and _range_applies(request.headers.get("If-Range"), etag):
+        match _span(request.headers.get("Range"), grant.size_bytes):
+            case (start, stop):
+                status = 206
+                headers["Content-Range"] = f"bytes {start}-{stop - 1}/{grant.size_bytes}"
+                headers["Content-Length"] = str(stop - start)
+            case "unsatisfiable":
+                headers["Content-Range"] = f"bytes */{grant.size_bytes}"
+                headers["Content-Length"] = "0"
+                return Response(status=416, headers=headers)
+            case _:
+                pass
+    if request.method == "HEAD":
+        return Response(status=status, headers=headers)
+    body = _open(grant, start, stop)
+    try:
+        _note(grant, (start, stop) if status == 206 else None)
+    except BaseException:
+        body.close()
+        raise
+    response = Response(status=status, headers=headers, direct_passthrough=True)
+    response.response = body
+    return response
+
+
+def _headers(grant: Grant, etag: str) -> Headers:
+    digest = base64.b64encode(grant.sha256).decode("ascii")
+    return Headers(
+        [
+            ("Content-Type", _content_type(grant.media_type)),
+            ("Content-Length", str(grant.size_bytes)),
+            ("Content-Disposition", attachment(grant.name)),
+            ("Accept-Ranges", "bytes"),
+            ("ETag", etag),
+            ("Repr-Digest", f"sha-256=:{digest}:"),
+            ("Cache-Control", "no-store"),
+            ("X-Content-Type-Options", "nosniff"),
+            ("Content-Security-Policy", "default-src 'none'; sandbox"),
+            ("Cross-Origin-Resource-Policy", "same-origin"),
+            ("Referrer-Policy", "no-referrer"),
+        ]
+    )
+
+
+def _content_type(media_type: str) -> str:
+    if media_type in _RUNNABLE or media_type.endswith("+xml"):
+        return _PLAIN_BYTES
+    return media_type
+
+
+def _matches(if_none_match: str | None, etag: str) -> bool:
+    """Weak comparison of RFC 9110, 13.1.2."""
+    if if_none_match is None:
+        return False
+    tags = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
+    return etag in tags or if_none_match.strip() == "*"
+
+
+def _range_applies(if_range: str | None, etag: str) -> bool:
+    # Strong comparison; there is no Last-Modified, so a date never matches.
+    return if_range is None or (if_range.strip() == etag and parse_date(if_range) is None)
+
+
+def _span(header: str | None, size: int) -> tuple[int, int] | str | None:
+    """(start, stop), "unsatisfiable", or None where the whole is the right answer.
+
+    Several ranges and what cannot be understood are ignored, as RFC 9110, 14.2 allows.
+    """
+    parsed = parse_range_header(header) if header else None
+    if parsed is None or parsed.units != "bytes" or len(parsed.ranges) != 1:
+        return None
+    start, stop = parsed.ranges[0]
+    if start == 0 and stop is None and _LAST_NONE.fullmatch(header or ""):
+        return "unsatisfiable"
+    if start < 0:  # the last n bytes
+        start = max(size + start, 0)
+        stop = size
+    if start >= size:
+        return "unsatisfiable"
+    return start, size if stop is None else min(stop, size)
+
+
+def take_slot() -> None:
+    """Count one more transfer, up or down. Raises `Busy` when too many run."""
+    if not _transfers.acquire(blocking=False):
+        raise Busy("Too many uploads and downloads run at this moment.")
+
+
+def give_slot_back() -> None:
+    """The counterpart of `take_slot`, once for each."""
+    _transfers.release()
+
+
+def _open(grant: Grant, start: int, stop: int) -> _Transfer:
+    take_slot()
+    try:
+        pieces = storage.current().read(grant.blob, start, stop - start, grant.size_bytes)
+    except BaseException as error:
+        give_slot_back()
+        if isinstance(error, BlobMissing):
+            raise Damaged from error
+        raise
+    return _Transfer(pieces)
+
+
+def _note(grant: Grant, part: tuple[int, int] | None) -> None:
+    detail = {"name": grant.name, "reason": grant.reason.value}
+    if part is not None:
+        detail["bytes"] = f"{part[0]}-{part[1] - 1}"
+    if grant.link_id is not None:
+        detail |= {"link": str(grant.link_id), "label": grant.link_label}
+    audit.record_alone(
+        audit.Action.DOWNLOADED, document=grant.document_id, owner=grant.owner_email, **detail
+    )

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser
+
+from browser.chromium import Visit, executable, launched
+from conftest import missing
+from live.fixtures import module_database, own_database, portal
+from live.running import LivePortal
+
+__all__ = ["module_database", "own_database", "portal"]
+
+#: Opens a browser of one's own: signed in where an address is given, else a stranger's.
+Open = Callable[..., Visit]
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    path = executable()
+    if path is None:
+        missing("Chromium", "apt-get install chromium")
+    with launched(str(path)) as browser:
+        yield browser
+
+
+@pytest.fixture
+def visit(chromium: Browser, portal: LivePortal) -> Iterator[Open]:
+    """Make visits to the portal; at the end no page may have complained."""
+    visits: list[Visit] = []
+
+    def open_visit(email: str = "", at: LivePortal | None = None, **options: Any) -> Visit:
+        made = Visit(chromium, at or portal, **options)
+        visits.append(made)
+        return made.be((at or portal).client(email)) if email else made
+
+    yield open_visit
+    complaints = [complaint for made in visits for complaint in made.complaints]
+    for made in visits:
+        made.close()
+    assert complaints == []

@@ -1,0 +1,344 @@
+"""Every page in every state worth looking at, on a portal with lifelike content."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from playwright.sync_api import Page
+
+from live.client import Bytes, Client
+from live.real_files import docx, jpeg, mp4, pdf, png, xlsx, zipped
+from live.running import PASSWORD, LivePortal
+
+ALICE, BOB, ADA = "alice@example.org", "bob@example.org", "ada@example.org"
+CAROL, DAVE = "carol@example.org", "dave@example.org"
+SITE = "Archer & Partners"
+#: With this limit a small file is large enough to be refused.
+MAX_UPLOAD = 3_000_000
+
+
+@dataclass(frozen=True)
+class Place:
+    """A page as somebody sees it: how it is called, who looks, and how one gets there."""
+
+    name: str
+    who: str
+    path: str
+    #: What is done on the page, once it is there.
+    act: Callable[[Page], None] = field(default=lambda _page: None)
+
+
+class Stage:
+    """A portal filled with people, documents and links, and the places in it."""
+
+    def __init__(self, portal: LivePortal, folder: Path) -> None:
+        self.portal = portal
+        self.clients: dict[str, Client] = {}
+        self._invited = 0
+        #: For a file that is too large.
+        self.large = folder / "holiday film.mp4"
+        self.large.write_bytes(bytes(MAX_UPLOAD + 1000))
+        self._fill()
+
+    @staticmethod
+    def settings() -> dict[str, str]:
+        return {"PORTAL_MAX_UPLOAD_BYTES": str(MAX_UPLOAD), "PORTAL_SITE_NAME": SITE}
+
+    @staticmethod
+    def setting_up(portal: LivePortal) -> list[Place]:
+        """The places that are there only before the first account."""
+        path = portal.setup_link().removeprefix(portal.url)
+
+        def submit(page: Page) -> None:
+            page.get_by_role("button", name="Make the account").click()
+            page.wait_for_selector(".wrong")
+
+        return [Place("setup", "", path), Place("setup-wrong", "", path, submit)]
+
+    def places(self) -> list[Place]:
+        deed, ada = self.documents["deed"], self.people
+        return [
+            *self._for_visitors(),
+            Place("documents", ALICE, "/documents"),
+            Place("documents-sorted", ALICE, "/documents?sort=size&order=desc"),
+            Place("documents-search", ALICE, "/documents?q=2026"),
+            Place("documents-nothing-found", ALICE, "/documents?q=unicorn"),
+            Place("documents-menu", ALICE, "/documents", _open_account_menu),
+            Place("documents-drop", ALICE, "/documents", _drag),
+            Place("documents-too-large", ALICE, "/documents", self._choose_too_large),
+            Place("documents-deleted", BOB, "/documents", self._delete),
+            Place("documents-empty", CAROL, "/documents"),
+            Place("document", ALICE, deed),
+            Place("document-with-note", ALICE, self.documents["statement"]),
+            Place("document-rename", ALICE, deed, _open_rename),
+            Place("document-more", ALICE, deed, _open_more),
+            Place("document-wrong-link", ALICE, deed, _wrong_link),
+            Place("document-long-name", ALICE, self.documents["long"]),
+            Place("document-arabic", ALICE, self.documents["arabic"]),
+            Place("link-created", ALICE, self.documents["plan"], _make_link),
+            Place("links", ALICE, "/share-links"),
+            Place("links-ticked", ALICE, "/share-links", _tick),
+            Place("links-empty", CAROL, "/share-links"),
+            Place("trash", ALICE, "/trash"),
+            Place("trash-confirm", ALICE, "/trash", _confirm_empty),
+            Place("trash-empty", CAROL, "/trash"),
+            Place("account", ALICE, "/account"),
+            Place("account-wrong", ALICE, "/account", _wrong_password),
+            Place("error-404", ALICE, "/documents/00000000-0000-4000-8000-000000000000"),
+            Place("error-405", ALICE, "/logout"),
+            Place("error-413", BOB, "/documents", self._post_too_large),
+            Place("admin-overview", ADA, "/admin"),
+            Place("admin-overview-table", ADA, "/admin", _open_table),
+            Place("admin-people", ADA, "/admin/users"),
+            Place("admin-invite", ADA, "/admin/users", _wrong_invitation),
+            Place("admin-invited", ADA, "/admin/users", self._invite),
+            Place("admin-person", ADA, f"/admin/users/{ada[ALICE]}"),
+            Place("admin-person-confirm", ADA, f"/admin/users/{ada[ALICE]}", _confirm_disable),
+            Place("admin-person-disabled", ADA, f"/admin/users/{ada[DAVE]}"),
+            Place("admin-upload-for", ADA, f"/admin/users/{ada[ALICE]}/documents"),
+            Place("admin-upload-for-empty", ADA, f"/admin/users/{ada[CAROL]}/documents"),
+            Place("admin-links", ADA, "/admin/share-links"),
+            Place("admin-audit", ADA, "/admin/audit"),
+            Place("admin-audit-nothing", ADA, "/admin/audit?actor=nobody@example.org"),
+            Place("admin-audit-wrong", ADA, "/admin/audit?since=yesterday"),
+        ]
+
+    # -- Content -------------------------------------------------------------------------------
+
+    def _fill(self) -> None:
+        portal = self.portal
+        ada = portal.set_up()
+        for email, name in [
+            (ALICE, "Alice Archer"),
+            (BOB, "Bob Baker"),
+            (CAROL, "Carol Carter"),
+            (DAVE, "Dave Dyer"),
+        ]:
+            portal.invite(ada, email, name)
+        erin = {"email": "erin@example.org", "name": "Erin Eliot", "role": "user"}
+        invited = ada.post_json("/admin/users", erin)
+        self.invitation = invited["invitation_url"].removeprefix(portal.url)
+        alice, bob = portal.client(ALICE), portal.client(BOB)
+        self.clients = {ADA: ada, ALICE: alice, BOB: bob, CAROL: portal.client(CAROL)}
+        self.documents = self._upload(alice)
+        bob.upload_one("Insurance 2026.pdf", Bytes(pdf()))
+        self.bobs = bob.upload_one("Old draft.txt", Bytes(b"an old draft\n"))["url"]
+        page = ada.get("/admin/users").text
+        self.people = {
+            email: page.rpartition(f">{email}<")[0].rpartition("/admin/users/")[2][:36]
+            for email in (ALICE, BOB, CAROL, DAVE)
+        }
+        dave = f"/admin/users/{self.people[DAVE]}"
+        ada.post_json(dave, {"action": "disable"})
+        statement = [("Statement March 2026.pdf", Bytes(_scanned("Statement", 3, 96_000)))]
+        made = ada.upload(statement, f"/admin/users/{self.people[ALICE]}/documents")
+        self.documents["statement"] = made.json()["documents"][0]["url"]
+        self._share(alice)
+
+    def _upload(self, alice: Client) -> dict[str, str]:
+        noise = Bytes(mp4(4))
+        decomposed = unicodedata.normalize("NFD", "Résumé Zoë Müller.pdf")
+        named = {
+            "long": ("Minutes of the general meeting of all owners " * 5 + "final.docx", docx()),
+            "arabic": ("عقد إيجار الشقة ٢٠٢٦.pdf", pdf()),
+            "japanese": ("賃貸借契約書（署名済み）.pdf", _scanned("Lease", 12, 840_000)),
+            "archive": (
+                "Photos of the flat.zip",
+                zipped({"kitchen.jpg": "x" * 90_000}) + bytes(2_400_000),
+            ),
+            "text": ("notes.txt", b"Call the notary about the survey.\n"),
+            "film": ("Walk through the house.mp4", noise.data),
+            "budget": ("Budget 2026.xlsx", xlsx()),
+            "minutes": ("Minutes 3 March 2026.docx", docx(_minutes())),
+            "picture": ("Passport – Alice Archer.png", png(640, 400)),
+            "photo": ("Front door.jpg", jpeg() + random.Random(2).randbytes(1_740_000)),
+            "cv": (decomposed, _scanned("CV", 2, 212_000)),
+            "plan": ("Floor plan, ground floor.pdf", _scanned("Plan", 4, 1_310_000)),
+            "tax": ("Tax return 2025.pdf", _scanned("Tax return", 30, 468_000)),
+            "deed": ("Deed of the house.pdf", _scanned("Deed", 8, 2_140_000)),
+        }
+        urls = {}
+        for key, (name, data) in named.items():
+            urls[key] = alice.upload_one(name, Bytes(data))["url"]
+        for number in range(1, 4):
+            url = alice.upload_one(f"Draft {number}.docx", Bytes(docx()))["url"]
+            alice.post_json(f"{url}/delete")
+        return urls
+
+    def _share(self, alice: Client) -> None:
+        deed, tax = self.documents["deed"], self.documents["tax"]
+
+        def link(document: str, **terms: str) -> str:
+            terms = {"expires_in_days": "7", **terms}
+            url: str = alice.post_json(f"{document}/share-links", terms)["url"]
+            return url.removeprefix(self.portal.url)
+
+        bank = link(deed, label="For the bank", max_downloads="3", expires_in_days="30")
+        self.open_link = link(self.documents["japanese"], label="For the landlord")
+        self.locked_link = link(tax, label="For the accountant", password="the garden gate")
+        self.blocked_link = link(tax, password="the garden gate")
+        used = link(self.documents["budget"], max_downloads="1", label="Once")
+        self.used_link = used
+        visitor = self.portal.visitor()
+        for path in (bank, bank, used):
+            ticket = visitor.post(f"{path}/download").location
+            visitor.download(ticket)
+        for _ in range(11):
+            visitor.post(self.blocked_link, {"password": "a guess"})
+        for _ in range(11):
+            visitor.post("/login", {"email": "mallory@example.org", "password": "a guess"})
+        self.clients[BOB].get(deed)
+
+    # -- Visitors ------------------------------------------------------------------------------
+
+    def _for_visitors(self) -> list[Place]:
+        def sign_in_as(email: str) -> Callable[[Page], None]:
+            def act(page: Page) -> None:
+                page.get_by_label("E-mail address").fill(email)
+                page.get_by_label("Password", exact=True).fill("not the password")
+                page.get_by_role("button", name="Sign in").click()
+                page.wait_for_selector(".wrong, [role=alert]")
+
+            return act
+
+        def guess(page: Page) -> None:
+            page.get_by_label("Password", exact=True).fill("a guess")
+            page.get_by_role("button", name="Continue").click()
+            page.wait_for_selector(".wrong, [role=alert]")
+
+        def choose_short(page: Page) -> None:
+            page.get_by_label("Choose a password").fill("short")
+            page.get_by_role("button", name="Open the account").click()
+            page.wait_for_selector(".wrong")
+
+        return [
+            Place("sign-in", "", "/login"),
+            Place("sign-in-wrong", "", "/login", sign_in_as("nobody@example.org")),
+            Place("sign-in-429", "", "/login", sign_in_as("mallory@example.org")),
+            Place("invitation", "", self.invitation),
+            Place("invitation-wrong", "", self.invitation, choose_short),
+            Place("invitation-unknown", "", "/invitations/none"),
+            Place("link", "", self.open_link),
+            Place("link-password", "", self.locked_link),
+            Place("link-password-wrong", "", self.locked_link, guess),
+            Place("link-429", "", self.blocked_link, guess),
+            Place("link-gone", "", self.used_link),
+            Place("link-unknown", "", "/s/none"),
+        ]
+
+    # -- Acts ----------------------------------------------------------------------------------
+
+    def _choose_too_large(self, page: Page) -> None:
+        with page.expect_file_chooser() as chooser:
+            page.locator(".page-head summary", has_text="Upload").click()
+        chooser.value.set_files([self.large])
+        page.locator(".tray").get_by_text("not uploaded").wait_for()
+
+    def _post_too_large(self, page: Page) -> None:
+        """The form as it goes without the script."""
+        page.locator("form[data-upload]").first.evaluate("form => delete form.dataset.upload")
+        page.locator("[data-upload-menu]").first.evaluate("menu => menu.open = true")
+        page.get_by_label("Choose files").first.set_input_files(self.large)
+        page.get_by_role("button", name="Upload", exact=True).first.click()
+        page.get_by_text("was not taken").wait_for()
+
+    def _delete(self, page: Page) -> None:
+        deleted = page.get_by_role("button", name="Delete Old draft.txt")
+        if not deleted.count():
+            self.clients[BOB].post_json(f"{self.bobs}/restore")
+            page.reload()
+        deleted.click()
+        page.get_by_role("button", name="Undo").wait_for()
+
+    def _invite(self, page: Page) -> None:
+        self._invited += 1
+        page.get_by_text("Invite somebody").click()
+        page.get_by_label("E-mail address").fill(f"frank{self._invited}@example.org")
+        page.get_by_label("Name", exact=True).fill("Frank Field")
+        page.get_by_role("button", name="Make the invitation").click()
+        page.get_by_label("Address of the invitation").wait_for()
+
+
+def _minutes() -> str:
+    """A text too irregular to be pressed to nothing."""
+    chance = random.Random(3)
+    return " ".join(chance.choices(("agreed", "roof", "to be repaired", "in May"), k=20_000))
+
+
+def _scanned(title: str, pages: int, size: int) -> bytes:
+    """A PDF as large as one from a scanner: what comes after its end is no part of it."""
+    start = pdf(title, pages)
+    return start + random.Random(title).randbytes(size - len(start))
+
+
+def _open_account_menu(page: Page) -> None:
+    page.get_by_label("Your account").click()
+
+
+def _drag(page: Page) -> None:
+    transfer = page.evaluate_handle(
+        """() => {
+            const transfer = new DataTransfer();
+            transfer.items.add(new File(["x"], "x.txt"));
+            return transfer;
+        }"""
+    )
+    page.dispatch_event("body", "dragenter", {"dataTransfer": transfer})
+
+
+def _open_rename(page: Page) -> None:
+    page.locator("summary", has_text="Rename").click()
+
+
+def _open_more(page: Page) -> None:
+    with contextlib.suppress(Exception):
+        if not page.locator("details.unfold").evaluate("each => each.open"):
+            page.locator("summary", has_text="Make a new link").click()
+    page.locator("summary", has_text="More").click()
+
+
+def _wrong_link(page: Page) -> None:
+    _open_more(page)
+    page.locator("input[name=max_downloads]").fill("0")
+    page.get_by_role("button", name="Make the link").click()
+    page.wait_for_selector(".wrong")
+
+
+def _make_link(page: Page) -> None:
+    page.get_by_role("button", name="Make the link").click()
+    page.get_by_label("Address").wait_for()
+
+
+def _tick(page: Page) -> None:
+    page.locator("tbody .tick").first.check()
+
+
+def _confirm_empty(page: Page) -> None:
+    page.locator("summary", has_text="Empty the trash").click()
+
+
+def _wrong_password(page: Page) -> None:
+    page.get_by_label("Current password").fill(PASSWORD)
+    page.get_by_label("New password").fill("short")
+    page.get_by_role("button", name="Change the password").click()
+    page.wait_for_selector(".wrong")
+
+
+def _open_table(page: Page) -> None:
+    page.locator("summary", has_text="Show as a table").click()
+
+
+def _wrong_invitation(page: Page) -> None:
+    page.get_by_text("Invite somebody").click()
+    page.get_by_label("E-mail address").fill("no address")
+    page.get_by_role("button", name="Make the invitation").click()
+    page.wait_for_selector(".wrong")
+
+
+def _confirm_disable(page: Page) -> None:
+    page.locator("summary", has_text="Disable").click()

@@ -1,0 +1,78 @@
+"""Accounts from the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from live.fixtures import live_portal, own_database
+from live.running import PASSWORD, LivePortal
+
+__all__ = ["own_database"]
+
+ALICE = "alice@example.org"
+
+
+@pytest.fixture
+def bare(own_database: str) -> Iterator[LivePortal]:
+    """A portal that was never started."""
+    with live_portal(own_database) as portal:
+        yield portal
+
+
+def test_an_account_can_be_made_before_the_first_start(bare: LivePortal) -> None:
+    done = bare.manage("create-user", ALICE, "--admin", "--password-stdin", text=PASSWORD)
+    assert done.stdout == f"Made an account for {ALICE}.\n"
+    bare.start()
+    assert bare.client(ALICE).get("/admin").status == 200
+    assert "/setup?token=" not in bare.last_words()
+
+
+def test_without_a_password_an_invitation_is_printed(bare: LivePortal) -> None:
+    done = bare.manage("create-user", ALICE, "--name", "Alice Archer")
+    link = done.stdout.splitlines()[-1]
+    assert link.startswith(f"{bare.url}/invitations/")
+    bare.start()
+    page = bare.visitor().get(link.removeprefix(bare.url))
+    assert page.status == 200
+    assert "Alice Archer" in page.text
+
+
+def test_disabling_and_a_new_password_end_every_session(bare: LivePortal) -> None:
+    bare.create_user(ALICE)
+    bare.start()
+    client = bare.client(ALICE)
+    assert client.get("/documents").status == 200
+    bare.manage("disable-user", ALICE)
+    assert client.get("/documents").status == 302
+    bare.manage("enable-user", ALICE)
+    assert client.get("/documents").status == 302, "an old session lives again"
+    again = bare.client(ALICE)
+    bare.manage("set-password", ALICE, "--password-stdin", text="seven calm otters float\n")
+    assert again.get("/documents").status == 302
+
+
+def test_what_is_refused_is_said_in_a_line_without_a_traceback(bare: LivePortal) -> None:
+    bare.manage("create-user", ALICE, "--admin", "--password-stdin", text=PASSWORD)
+    for arguments, text, words in (
+        (("create-user", ALICE), "", f"There is already an account for {ALICE}."),
+        (("create-user", "nonsense"), "", "e-mail"),
+        (("create-user", "b@example.org", "--password-stdin"), "short\n", "at least 12"),
+        (("create-user", "b@example.org", "--password-stdin"), "", "no password"),
+        (("set-password", "nobody@example.org", "--password-stdin"), PASSWORD, "no account"),
+        (("disable-user", ALICE), "", "last active admin"),
+        (("enable-user", "nobody@example.org"), "", "no account"),
+    ):
+        done = bare.manage(*arguments, text=text, check=False)
+        assert done.returncode == 1, arguments
+        assert done.stdout == ""
+        assert len(done.stderr.splitlines()) == 1, done.stderr
+        assert words in done.stderr
+
+
+def test_a_password_is_not_taken_from_the_arguments(bare: LivePortal) -> None:
+    bare.create_user(ALICE)
+    done = bare.manage("set-password", ALICE, check=False)
+    assert done.returncode == 2
+    assert "--password-stdin" in done.stderr

