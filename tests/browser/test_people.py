@@ -359,6 +359,7 @@ def test_the_keyboard_alone_is_enough(visit: Open, tmp_path: Path) -> None:
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Documents", exact=True)).to_be_visible()
 
+    page.wait_for_load_state()  # the heading is there before the page's scripts have run
     tab_to(page, "Upload")
     (tmp_path / "by keyboard.pdf").write_bytes(pdf())
     with page.expect_file_chooser() as chooser:
