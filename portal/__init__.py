@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 from flask import Flask
-from flask.sessions import SecureCookieSessionInterface
-from itsdangerous import URLSafeTimedSerializer
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -23,6 +23,7 @@ from portal import (
     headers,
     logs,
     presentation,
+    questions,
     storage,
 )
 from portal.accounts import setup
@@ -30,6 +31,7 @@ from portal.accounts.views import accounts
 from portal.admin.views import admin
 from portal.audit import journal
 from portal.config import Settings
+from portal.cookie import CookieSessions
 from portal.documents.views import documents
 from portal.extensions import csrf, login_manager, migrate
 from portal.extensions import db as _db
@@ -43,14 +45,15 @@ __all__ = ["audit", "create_app"]
 def create_app(settings: Settings | None = None) -> Flask:
     """The WSGI app for `settings`, or for what the environment and the configuration say."""
     settings = settings or config.load()
-    app = Flask(__name__, template_folder=str(config.ROOT / "templates"), static_folder=None)
+    app = _App(__name__, template_folder=str(config.ROOT / "templates"), static_folder=None)
     app.request_class = PortalRequest
-    app.session_interface = CookieSessions()
     app.extensions["settings"] = settings
     _configure(app, settings)
+    app.session_interface = CookieSessions(app)
 
     logs.configure(settings)
     database.init_app(app, settings)
+    questions.init_app(app)
     migrate.init_app(app, _db)
     journal.init_app(app, settings.instance_dir)
     storage.init_app(app, settings)
@@ -74,6 +77,13 @@ def create_app(settings: Settings | None = None) -> Flask:
         app.wsgi_app = proxy  # type: ignore[method-assign]
     assets.init_app(app, settings.instance_dir / "cache" / "static")
     return app
+
+
+class _App(Flask):
+    """Flask, without asking at every call of every view and hook whether it is a coroutine."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        return func  # none of ours is one
 
 
 def _configure(app: Flask, settings: Settings) -> None:
@@ -101,17 +111,6 @@ def _configure(app: Flask, settings: Settings) -> None:
     login_manager.session_protection = None
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
-
-
-class CookieSessions(SecureCookieSessionInterface):
-    """Flask's signed cookie; the signer is made once instead of twice a request."""
-
-    _signer: URLSafeTimedSerializer | None = None
-
-    def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
-        if self._signer is None:
-            self._signer = super().get_signing_serializer(app)
-        return self._signer
 
 
 def _name_the_site(app: Flask, settings: Settings) -> None:

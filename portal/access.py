@@ -33,6 +33,7 @@ from portal import audit, database
 from portal.errors import Gone, NotFound
 from portal.extensions import db
 from portal.models import Document, ShareLink, User, Version, utcnow
+from portal.questions import Question
 from portal.tokens import hash_token
 
 
@@ -109,8 +110,7 @@ def grant_to_user(person: Person, document_id: uuid.UUID, version: int | None = 
     Someone else's document and one that never existed raise the same `NotFound`,
     so the answer does not confirm that a guessed id is real.
     """
-    facts = {"person_id": person.user_id, "document_id": document_id, "version": version}
-    row = database.ask(_GRANT_TO_USER, facts)
+    row = _GRANT_TO_USER.ask(person_id=person.user_id, document_id=document_id, version=version)
     if row is None:
         raise _denied(document_id)
     return _grant(row, Reason.OWNER)
@@ -266,11 +266,12 @@ def may_upload_to(person: Person, owner_id: uuid.UUID) -> Owner:
 
     Raises `NotFound` for everybody else, and for an owner whose account is disabled.
     """
-    facts = {"owner_id": owner_id, "person_id": person.user_id, "is_admin": person.is_admin}
-    row = database.ask(_MAY_UPLOAD_TO, facts)
+    row = _MAY_UPLOAD_TO.ask(
+        owner_id=owner_id, person_id=person.user_id, is_admin=person.is_admin
+    )
     if row is None:
         raise _denied(None)
-    return Owner(*tuple(row))
+    return Owner(*row)
 
 
 def directory_for(admin: Person, owner_id: uuid.UUID) -> User:
@@ -347,20 +348,23 @@ _GRANT_COLUMNS = (
     .join(Version, Version.document_id == Document.id)
 )
 
-#: Built once: every download asks it.
-_GRANT_TO_USER = _GRANT_COLUMNS.where(
-    Document.public_id == bindparam("document_id", type_=Uuid),
-    _visible_to(bindparam("person_id", type_=Integer)),
-    Version.number == func.coalesce(bindparam("version", type_=Integer), Document.version),
+_GRANT_TO_USER = Question(
+    _GRANT_COLUMNS.where(
+        Document.public_id == bindparam("document_id", type_=Uuid),
+        _visible_to(bindparam("person_id", type_=Integer)),
+        Version.number == func.coalesce(bindparam("version", type_=Integer), Document.version),
+    )
 )
 
-_MAY_UPLOAD_TO = select(
-    User.id, User.public_id, User.email, User.name, User.quota_bytes, User.used_bytes
-).where(
-    User.public_id == bindparam("owner_id", type_=Uuid),
-    or_(
-        User.id == bindparam("person_id", type_=Integer),
-        bindparam("is_admin", type_=Boolean).is_(true()),
-    ),
-    User.disabled_at.is_(None),
+_MAY_UPLOAD_TO = Question(
+    select(
+        User.id, User.public_id, User.email, User.name, User.quota_bytes, User.used_bytes
+    ).where(
+        User.public_id == bindparam("owner_id", type_=Uuid),
+        or_(
+            User.id == bindparam("person_id", type_=Integer),
+            bindparam("is_admin", type_=Boolean).is_(true()),
+        ),
+        User.disabled_at.is_(None),
+    )
 )

@@ -11,15 +11,14 @@ import fcntl
 import os
 import sqlite3
 import threading
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from flask import Flask, current_app
 from flask_migrate import upgrade as migrate_upgrade
-from sqlalchemy import Connection, Engine, Executable, Row, event
+from sqlalchemy import Engine, event
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
@@ -87,7 +86,6 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.config["SQLALCHEMY_DATABASE_URI"] = settings.database_url
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = options
     db.init_app(app)
-    app.extensions["readers"] = Readers()
     app.extensions["writer_lock"] = WriterLock(settings.instance_dir / "writer.lock")
     if is_sqlite:
         with app.app_context():
@@ -171,55 +169,10 @@ def _one_transaction(session: Session, afterwards: list[Callable[[], None]]) -> 
         session.info.clear()
 
 
-class Readers:
-    """A few connections that stay open for the questions every request asks.
-
-    They hold no transaction: each question sees the newest committed state. Asking through
-    `db.session` instead costs three times the processor time.
-    """
-
-    _KEPT = 16
-
-    def __init__(self) -> None:
-        self._idle: deque[Connection] = deque()
-
-    def one_or_none(self, statement: Executable, facts: Mapping[str, Any]) -> Row[Any] | None:
-        """The one row `statement` finds. Raises `Busy` where the database is away."""
-        with unavailable_is_busy():
-            try:
-                connection = self._idle.pop()
-            except IndexError:
-                connection = db.engine.connect()
-                if not is_sqlite():
-                    connection = connection.execution_options(isolation_level="AUTOCOMMIT")
-            try:
-                row = connection.execute(statement, facts).one_or_none()
-            except BaseException:
-                connection.invalidate()
-                connection.close()
-                raise
-            if len(self._idle) < self._KEPT:
-                self._idle.append(connection)
-            else:
-                connection.close()
-            return row
-
-    def close(self) -> None:
-        """Give every connection back."""
-        while self._idle:
-            self._idle.pop().close()
-
-
-def ask(statement: Executable, facts: Mapping[str, Any]) -> Row[Any] | None:
-    """The one row of a statement built once, asked on every request; None where there is none."""
-    readers: Readers = current_app.extensions["readers"]
-    return readers.one_or_none(statement, facts)
-
-
 def close(app: Flask) -> None:
     """Close every connection of `app`; the next question opens new ones."""
     with app.app_context():
-        app.extensions["readers"].close()
+        app.extensions["readers"].close()  # of `questions`
         db.session.remove()
         db.engine.dispose()
 

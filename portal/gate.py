@@ -11,7 +11,7 @@ from typing import TypeVar
 from urllib.parse import urlencode, urlsplit
 from uuid import UUID
 
-from flask import Flask, Request, Response, current_app, redirect, request
+from flask import Flask, Request, Response, redirect, request
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
@@ -80,24 +80,25 @@ def init_app(app: Flask, settings: Settings) -> None:
 
     @app.before_request
     def gate() -> ResponseReturnValue | None:
-        view = current_app.view_functions.get(request.endpoint or "")
-        _check_host(own_hosts, is_probe=request.path in {"/healthz", "/readyz"})
+        here = request._get_current_object()  # asked often, found once
+        view = app.view_functions.get(here.endpoint or "")
+        _check_host(own_hosts, is_probe=here.path in {"/healthz", "/readyz"})
         person = current_user._get_current_object()
         signed_in = person if isinstance(person, SignedIn) else None
-        _remember_origin(request, signed_in)
+        _remember_origin(here, signed_in)
         if signed_in is None and not getattr(view, "is_public", False):
             return _to_sign_in()
-        if request.blueprint in ADMIN_BLUEPRINTS and not (signed_in and signed_in.is_admin):
-            audit.record_alone(audit.Action.ACCESS_DENIED, place=request.endpoint)
+        if here.blueprint in ADMIN_BLUEPRINTS and not (signed_in and signed_in.is_admin):
+            audit.record_alone(audit.Action.ACCESS_DENIED, place=here.endpoint)
             raise NotFound
-        if request.method not in SAFE_METHODS:
-            _check_origin(request, own_origins, view)
+        if here.method not in SAFE_METHODS:
+            _check_origin(here, own_origins, view)
             if (
                 not getattr(view, "needs_no_csrf_token", False)
-                and request.routing_exception is None
+                and here.routing_exception is None
             ):
                 if prepare := getattr(view, "prepare_files", None):
-                    prepare(**_arguments(request))
+                    prepare(**_arguments(here))
                 csrf.protect()
         if signed_in and not getattr(view, "leaves_session_alone", False):
             sessions.touch(signed_in)
@@ -105,7 +106,7 @@ def init_app(app: Flask, settings: Settings) -> None:
 
     @app.after_request
     def keep_address_secret(response: Response) -> Response:
-        view = current_app.view_functions.get(request.endpoint or "")
+        view = app.view_functions.get(request.endpoint or "")
         if getattr(view, "has_secret_address", False):
             response.headers["Referrer-Policy"] = "no-referrer"
         return response

@@ -12,10 +12,11 @@ from datetime import datetime, timedelta
 from flask_login import UserMixin
 from sqlalchemy import LargeBinary, bindparam, delete, select, update
 
-from portal import audit, database
+from portal import audit
 from portal.config import Settings
 from portal.database import transaction
 from portal.models import Role, Session, User, UtcDateTime, utcnow
+from portal.questions import Question
 from portal.tokens import hash_token, new_token
 
 #: How stale "last seen" may grow before it is written again.
@@ -70,14 +71,15 @@ def start(user: User, settings: Settings, *, remember: bool) -> str:
 def load(token: str, settings: Settings) -> SignedIn | None:
     """Whoever holds `token`, in one query; None once the session has ended in any way."""
     now = utcnow()
-    facts = {"token_hash": hash_token(token), "now": now}
-    row = database.ask(_BY_TOKEN, facts)
+    row = _BY_TOKEN.ask(token_hash=hash_token(token), now=now)
     if row is None:
         return None
-    idle = now - row.last_seen_at
-    if not row.is_remembered and idle > timedelta(minutes=settings.session_idle_minutes):
+    *facts, is_remembered = row
+    person = SignedIn(*facts, token=token)
+    idle = now - person.last_seen_at
+    if not is_remembered and idle > timedelta(minutes=settings.session_idle_minutes):
         return None
-    return SignedIn(*row[:8], token=token)
+    return person
 
 
 def touch(person: SignedIn) -> None:
@@ -108,8 +110,7 @@ def end_all(user_id: int, *, but: int | None = None) -> None:
         database.execute(statement)
 
 
-#: Built once: every request of somebody signed in asks it.
-_BY_TOKEN = (
+_BY_TOKEN = Question(
     select(
         User.id,
         User.public_id,

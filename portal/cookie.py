@@ -1,0 +1,41 @@
+"""The one cookie: signed, and its signature checked once instead of at every request."""
+
+from __future__ import annotations
+
+import copy
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache, partial
+
+from flask import Flask, Request
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
+from itsdangerous import BadSignature, URLSafeTimedSerializer
+
+#: Cookies whose checked content a process keeps: those of the people who are here just now.
+_REMEMBERED = 4096
+
+
+class CookieSessions(SecureCookieSessionInterface):
+    """Flask's signed cookie. Whether a session has ended, the database is asked each time."""
+
+    def __init__(self, app: Flask) -> None:
+        self._signer = super().get_signing_serializer(app)
+        assert self._signer is not None  # noqa: S101 - `app` has its key
+        # What fails is an exception, which is not remembered.
+        self._checked = lru_cache(_REMEMBERED)(partial(self._signer.loads, return_timestamp=True))
+
+    def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:  # noqa: ARG002
+        return self._signer
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession:
+        text = request.cookies.get(self.get_cookie_name(app))
+        if not text:
+            return self.session_class()
+        try:
+            content, signed_at = self._checked(text)
+        except BadSignature:
+            return self.session_class()
+        age = datetime.now(UTC) - signed_at
+        if not timedelta(0) <= age <= app.permanent_session_lifetime:
+            return self.session_class()
+        # A view may change what is inside, like the list of messages.
+        return self.session_class(copy.deepcopy(content))
