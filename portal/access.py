@@ -266,9 +266,7 @@ def may_upload_to(person: Person, owner_id: uuid.UUID) -> Owner:
 
     Raises `NotFound` for everybody else, and for an owner whose account is disabled.
     """
-    row = _MAY_UPLOAD_TO.ask(
-        owner_id=owner_id, person_id=person.user_id, is_admin=person.is_admin
-    )
+    row = _MAY_UPLOAD_TO.ask(owner_id=owner_id, person_id=person.user_id, is_admin=person.is_admin)
     if row is None:
         raise _denied(None)
     return Owner(*row)
@@ -357,9 +355,7 @@ _GRANT_TO_USER = Question(
 )
 
 _MAY_UPLOAD_TO = Question(
-    select(
-        User.id, User.public_id, User.email, User.name, User.quota_bytes, User.used_bytes
-    ).where(
+    select(User.id, User.public_id, User.email, User.name, User.quota_bytes, User.used_bytes).where(
         User.public_id == bindparam("owner_id", type_=Uuid),
         or_(
             User.id == bindparam("person_id", type_=Integer),

@@ -6,8 +6,8 @@ import copy
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
 
-from flask import Flask, Request
-from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
+from flask import Flask, Request, Response
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 #: Cookies whose checked content a process keeps: those of the people who are here just now.
@@ -37,5 +37,11 @@ class CookieSessions(SecureCookieSessionInterface):
         age = datetime.now(UTC) - signed_at
         if not timedelta(0) <= age <= app.permanent_session_lifetime:
             return self.session_class()
-        # A view may change what is inside, like the list of messages.
-        return self.session_class(copy.deepcopy(content))
+        if any(isinstance(value, dict | list) for value in content.values()):
+            content = copy.deepcopy(content)  # a view may change what is inside, like the messages
+        return self.session_class(content)
+
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        # No answer may be kept by anybody, so none has to say what it depends on (Vary).
+        if session.modified:
+            super().save_session(app, session, response)

@@ -177,17 +177,31 @@ def close(app: Flask) -> None:
         db.engine.dispose()
 
 
-@contextmanager
-def unavailable_is_busy() -> Iterator[None]:
-    """Turn "locked", "away" and "no connection free" into `Busy`, whatever the database."""
-    try:
-        yield
-    except (OperationalError, PoolTimeout) as error:
-        raise Busy("The database is busy at this moment. Nothing was changed.") from error
-    except DBAPIError as error:
-        if error.connection_invalidated:
+class unavailable_is_busy:  # noqa: N801 - used as a function
+    """Turn "locked", "away" and "no connection free" into `Busy`, whatever the database.
+
+    A class, because it surrounds every question: as a generator it would cost as much as one.
+    """
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _trace: object
+    ) -> None:
+        if kind is None or error is None:
+            return
+        if isinstance(error, OperationalError | PoolTimeout | _drivers_away()):
+            raise Busy("The database is busy at this moment. Nothing was changed.") from error
+        if isinstance(error, DBAPIError) and error.connection_invalidated:
             raise Busy("The database cannot be reached. Nothing was changed.") from error
-        raise
+
+
+def _drivers_away() -> type[Exception]:
+    """What the driver itself raises for a statement that was run on it directly."""
+    driver: Any = db.engine.dialect.loaded_dbapi
+    away: type[Exception] = driver.OperationalError
+    return away
 
 
 def _make_private(path: str) -> None:

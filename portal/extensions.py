@@ -22,6 +22,9 @@ class _LoginManager(LoginManager):  # type: ignore[misc]
         token = session.get("_user_id")
         return self._update_request_context_with_user(self._user_callback(token) if token else None)
 
+    def _update_remember_cookie(self, response: Any) -> Any:
+        return response
+
     def _session_identifier_generator(self) -> str:
         return ""
 

@@ -80,7 +80,7 @@ def init_app(app: Flask, settings: Settings) -> None:
 
     @app.before_request
     def gate() -> ResponseReturnValue | None:
-        here = request._get_current_object()  # asked often, found once
+        here = request._get_current_object()  # type: ignore[attr-defined] # found once
         view = app.view_functions.get(here.endpoint or "")
         _check_host(own_hosts, is_probe=here.path in {"/healthz", "/readyz"})
         person = current_user._get_current_object()
@@ -93,10 +93,7 @@ def init_app(app: Flask, settings: Settings) -> None:
             raise NotFound
         if here.method not in SAFE_METHODS:
             _check_origin(here, own_origins, view)
-            if (
-                not getattr(view, "needs_no_csrf_token", False)
-                and here.routing_exception is None
-            ):
+            if not getattr(view, "needs_no_csrf_token", False) and here.routing_exception is None:
                 if prepare := getattr(view, "prepare_files", None):
                     prepare(**_arguments(here))
                 csrf.protect()

@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any, cast
 
 from flask import Flask, current_app
-from sqlalchemy import Connection, Table, bindparam, event, insert, select, update
+from sqlalchemy import Dialect, Table, bindparam, event, insert, select, update
 from sqlalchemy.orm import Session
 
 from portal.audit.actions import Action
 from portal.audit.chain import EMPTY, Entry, Head, hash_of
+from portal.compiled import Compiled
 from portal.database import after_transaction, is_sqlite, unavailable_is_busy, writer_lock
 from portal.errors import Busy
 from portal.extensions import db
@@ -29,7 +30,6 @@ from portal.models import AuditEvent, AuditHead, utcnow
 
 log = logging.getLogger(__name__)
 
-# Tables, not classes: rows go in without the cost of whole objects.
 _EVENTS = cast(Table, AuditEvent.__table__)
 _HEAD = cast(Table, AuditHead.__table__)
 _READ_HEAD = select(_HEAD.c.seq, _HEAD.c.hash).where(_HEAD.c.id == 1).with_for_update()
@@ -39,6 +39,16 @@ _MOVE_HEAD = (
     .where(_HEAD.c.id == 1)
     .values(seq=bindparam("new_seq"), hash=bindparam("new_hash"))
 )
+
+
+class _Statements:
+    """What writing an event takes, compiled for the database in use."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self.read_head = Compiled(_READ_HEAD, dialect)
+        self.add_events = Compiled(_ADD_EVENTS, dialect)
+        self.move_head = Compiled(_MOVE_HEAD, dialect)
+
 
 #: Made once: `json.dumps` with options would make an encoder for every event.
 _to_json = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
@@ -110,6 +120,8 @@ def init_app(app: Flask, instance_dir: Path) -> None:
     """Seal events when a transaction commits, and keep the head beside the database."""
     app.extensions["journal"] = _Journal()
     app.extensions["audit_head_file"] = HeadFile(instance_dir / "audit-head.json")
+    with app.app_context():
+        app.extensions["audit_statements"] = _Statements(db.engine.dialect)
 
 
 @event.listens_for(db.session, "before_commit")
@@ -117,7 +129,8 @@ def _seal(session: Session) -> None:
     events: list[_Event] = session.info.pop("events", [])
     if events:
         session.flush()
-        session.info["new_head"] = _append(session.connection(), events)
+        connection = session.connection().connection.driver_connection
+        session.info["new_head"] = _append(connection, events)
 
 
 @event.listens_for(db.session, "after_commit")
@@ -157,10 +170,13 @@ def _line(text: str, limit: int) -> str:
     )
 
 
-def _append(connection: Connection, events: Sequence[_Event]) -> Head:
+def _append(driver: Any, events: Sequence[_Event]) -> Head:
     """Chain `events` onto the log; the head's row keeps other writers waiting until commit."""
-    found = connection.execute(_READ_HEAD).one()
-    head = Head(found.seq, found.hash)
+    statements: _Statements = current_app.extensions["audit_statements"]
+    found = statements.read_head.fetch_one(driver, {})
+    if found is None:
+        raise RuntimeError("the audit log has no head")
+    head = Head(*found)
     _beware(head)
     rows: list[dict[str, Any]] = []
     for each in events:
@@ -178,8 +194,8 @@ def _append(connection: Connection, events: Sequence[_Event]) -> Head:
         )
         head = Head(entry.seq, hash_of(head.hash, entry))
         rows.append({**entry._asdict(), "at": each.at, "hash": head.hash})
-    connection.execute(_ADD_EVENTS, rows)
-    connection.execute(_MOVE_HEAD, {"new_seq": head.seq, "new_hash": head.hash})
+    statements.add_events.run_many(driver, rows)
+    statements.move_head.run(driver, {"new_seq": head.seq, "new_hash": head.hash})
     return head
 
 
@@ -352,9 +368,17 @@ def _in_line() -> AbstractContextManager[None]:
 
 
 def _commit_apart(events: Sequence[_Event]) -> None:
-    with db.engine.connect().execution_options(sqlite_begin="BEGIN IMMEDIATE") as connection:
-        head = _append(connection, events)
+    connection = db.engine.raw_connection()
+    try:
+        if is_sqlite():
+            connection.cursor().execute("BEGIN IMMEDIATE")
+        head = _append(connection.driver_connection, events)
         connection.commit()
+    except BaseException:
+        connection.invalidate()
+        raise
+    finally:
+        connection.close()
     _keep(head)
 
 

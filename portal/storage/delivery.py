@@ -6,6 +6,7 @@ import base64
 import re
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 from flask import Request, Response
 from werkzeug.datastructures import Headers
@@ -57,6 +58,13 @@ class Damaged(PortalError):
     cure = "Tell the person who runs this portal; a backup may hold it."
 
 
+class _Answer(Response):
+    """A response whose headers are complete as they stand."""
+
+    def get_wsgi_headers(self, environ: Any) -> Headers:  # noqa: ARG002
+        return self.headers
+
+
 class _Transfer:
     """A body on its way out. Gives its slot back when it ends, however it ends."""
 
@@ -92,7 +100,7 @@ def send(grant: Grant, request: Request) -> Response:
     headers = _headers(grant, etag)
     if _matches(request.headers.get("If-None-Match"), etag):
         headers.remove("Content-Length")
-        return Response(status=304, headers=headers)
+        return _Answer(status=304, headers=headers)
     start, stop, status = 0, grant.size_bytes, 200
     # RFC 9110, 14.2: a Range on anything but GET is ignored.
     if request.method == "GET" and _range_applies(request.headers.get("If-Range"), etag):
@@ -104,18 +112,18 @@ def send(grant: Grant, request: Request) -> Response:
             case "unsatisfiable":
                 headers["Content-Range"] = f"bytes */{grant.size_bytes}"
                 headers["Content-Length"] = "0"
-                return Response(status=416, headers=headers)
+                return _Answer(status=416, headers=headers)
             case _:
                 pass
     if request.method == "HEAD":
-        return Response(status=status, headers=headers)
+        return _Answer(status=status, headers=headers)
     body = _open(grant, start, stop)
     try:
         _note(grant, (start, stop) if status == 206 else None)
     except BaseException:
         body.close()
         raise
-    response = Response(status=status, headers=headers, direct_passthrough=True)
+    response = _Answer(status=status, headers=headers, direct_passthrough=True)
     response.response = body
     return response
 

@@ -74,7 +74,7 @@ class LocalStorage:
 
     def remove(self, blob: str) -> None:
         with suppress(FileNotFoundError):
-            self._path(blob).unlink()
+            os.unlink(self._path(blob))
 
     def blobs(self) -> Iterator[Stored]:
         for directory in self._directories():
@@ -95,10 +95,10 @@ class LocalStorage:
                 if re.fullmatch("[0-9a-f]{32}", entry.name) and entry.is_dir(follow_symlinks=False):
                     yield Path(entry.path)
 
-    def _path(self, blob: str) -> Path:
+    def _path(self, blob: str) -> str:
         if not _BLOB.fullmatch(blob):
             raise BlobMissing(blob)
-        return self._root / blob
+        return f"{self._root}/{blob}"  # a tenth of the time of joining paths
 
 
 class LocalIncoming:
