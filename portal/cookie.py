@@ -5,9 +5,11 @@ from __future__ import annotations
 import copy
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
+from typing import Any
 
-from flask import Flask, Request, Response
+from flask import Flask, Request, Response, session
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
+from flask_login import LoginManager
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 #: Cookies whose checked content a process keeps: those of the people who are here just now.
@@ -42,6 +44,25 @@ class CookieSessions(SecureCookieSessionInterface):
         return self.session_class(content)
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
-        # No answer may be kept by anybody, so none has to say what it depends on (Vary).
         if session.modified:
             super().save_session(app, session, response)
+        elif session.accessed:
+            response.headers.add("Vary", "Cookie")
+
+
+class CookieLogin(LoginManager):
+    """Flask-Login with one way to be known: the session's token in the cookie.
+
+    Left out are its remember-me cookie, and a hash of address and browser at every request:
+    sessions here last and end in the database.
+    """
+
+    def _load_user(self) -> Any:
+        token = session.get("_user_id")
+        return self._update_request_context_with_user(self._user_callback(token) if token else None)
+
+    def _update_remember_cookie(self, response: Any) -> Any:
+        return response
+
+    def _session_identifier_generator(self) -> str:
+        return ""

@@ -13,7 +13,7 @@ import pytest
 from flask import Flask
 
 from conftest import Browser, Cast
-from portal.accounts.views import safe_next
+from portal.accounts.views.browser import safe_next
 from portal.config import Settings
 from stage import (
     COOKIE,

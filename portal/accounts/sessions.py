@@ -33,8 +33,12 @@ class SignedIn(UserMixin):
     name: str
     role: str
     timezone: str
+    language: str
     session_id: int
     last_seen_at: datetime
+    #: When they last proved who they are in this session.
+    proved_at: datetime
+    has_second_factor: bool
     token: str
 
     @property
@@ -46,7 +50,9 @@ class SignedIn(UserMixin):
         return self.token
 
 
-def start(user: User, settings: Settings, *, remember: bool) -> str:
+def start(
+    user: User, settings: Settings, *, remember: bool, has_second_factor: bool = False
+) -> str:
     """Open a session for `user` within a transaction; answers its token."""
     token = new_token()
     now = utcnow()
@@ -60,6 +66,7 @@ def start(user: User, settings: Settings, *, remember: bool) -> str:
                 last_seen_at=now,
                 expires_at=now + timedelta(days=settings.session_days),
                 is_remembered=remember,
+                has_second_factor=has_second_factor,
                 address=here.address[:64],
                 user_agent=here.user_agent[:300],
             )
@@ -118,8 +125,11 @@ _BY_TOKEN = Question(
         User.name,
         User.role,
         User.timezone,
+        User.language,
         Session.id,
         Session.last_seen_at,
+        Session.proved_at,
+        Session.has_second_factor,
         Session.is_remembered,
     )
     .join(User, User.id == Session.user_id)

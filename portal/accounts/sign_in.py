@@ -52,9 +52,27 @@ def sign_in(email: str, password: str, settings: Settings, *, remember: bool = F
         session.refresh(user, with_for_update=True)
         if user.disabled_at is not None or user.password_hash != known:
             raise SignInRefused
-        token = sessions.start(user, settings, remember=remember)
         throttle.forgive(by_account, by_address)
-        audit.record(audit.Action.SIGNED_IN, actor=user.email, owner=user.email)
+        return admit(user, settings, remember=remember, how="password")
+
+
+def admit(
+    user: User,
+    settings: Settings,
+    *,
+    how: str,
+    remember: bool = False,
+    has_second_factor: bool = False,
+) -> str:
+    """Open a session for somebody who has proved who they are; answers its token.
+
+    Every way of signing in ends here. `how` stands in the audit log.
+    """
+    with transaction():
+        token = sessions.start(
+            user, settings, remember=remember, has_second_factor=has_second_factor
+        )
+        audit.record(audit.Action.SIGNED_IN, actor=user.email, owner=user.email, how=how)
     return token
 
 

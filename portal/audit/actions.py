@@ -22,6 +22,30 @@ class Action(StrEnum):
     USER_DISABLED = "user.disabled"
     USER_ENABLED = "user.enabled"
     PASSWORD_CHANGED = "user.password_changed"  # noqa: S105 - the name of an event
+    PASSWORD_RESET_ASKED = "user.password_reset_asked"  # noqa: S105 - the name of an event
+    PASSWORD_RESET = "user.password_reset"  # noqa: S105 - the name of an event
+    EMAIL_CHANGE_ASKED = "user.email_change_asked"
+    EMAIL_CHANGED = "user.email_changed"
+    SECOND_FACTOR_ON = "user.second_factor_on"
+    SECOND_FACTOR_OFF = "user.second_factor_off"
+    SECOND_FACTOR_REFUSED = "session.second_factor_refused"
+    RECOVERY_CODES_MADE = "user.recovery_codes_made"
+    RECOVERY_CODE_USED = "user.recovery_code_used"
+    PASSKEY_ADDED = "user.passkey_added"
+    PASSKEY_RENAMED = "user.passkey_renamed"
+    PASSKEY_REMOVED = "user.passkey_removed"
+    PROVED = "session.proved"
+    IDENTITY_LINKED = "user.identity_linked"
+    TOKEN_CREATED = "token.created"  # noqa: S105 - the name of an event
+    TOKEN_REVOKED = "token.revoked"  # noqa: S105 - the name of an event
+    TOKEN_REFUSED = "token.refused"  # noqa: S105 - the name of an event
+    SESSION_ENDED = "session.ended_elsewhere"
+    DATA_EXPORTED = "user.data_exported"
+    DELETION_ASKED = "user.deletion_asked"
+    DELETION_WITHDRAWN = "user.deletion_withdrawn"
+    USER_DELETED = "user.deleted"
+    POLICY_CHANGED = "policy.changed"
+    MAIL_FAILED = "mail.failed"
     ACCESS_DENIED = "access.denied"
     UPLOADED = "document.uploaded"
     UPLOAD_REFUSED = "upload.refused"
@@ -52,6 +76,30 @@ _SENTENCES: dict[str, str] = {
     Action.USER_DISABLED: "Disabled the account of {owner}",
     Action.USER_ENABLED: "Enabled the account of {owner}",
     Action.PASSWORD_CHANGED: "Changed the password of {owner}",
+    Action.PASSWORD_RESET_ASKED: "Asked for a new password for {owner}",
+    Action.PASSWORD_RESET: "Chose a new password through a mailed link",
+    Action.EMAIL_CHANGE_ASKED: "Asked to change the address of {owner} to {new_email}",
+    Action.EMAIL_CHANGED: "Changed their address from {old_email} to {owner}",
+    Action.SECOND_FACTOR_ON: "Turned two-factor sign-in on for {owner}",
+    Action.SECOND_FACTOR_OFF: "Turned two-factor sign-in off for {owner}",
+    Action.SECOND_FACTOR_REFUSED: "A second proof for {owner} was refused",
+    Action.RECOVERY_CODES_MADE: "Made new recovery codes",
+    Action.RECOVERY_CODE_USED: "Used a recovery code",
+    Action.PASSKEY_ADDED: "Added the passkey “{name}”",
+    Action.PASSKEY_RENAMED: "Renamed the passkey “{old_name}” to “{name}”",
+    Action.PASSKEY_REMOVED: "Removed the passkey “{name}” of {owner}",
+    Action.PROVED: "Proved who they are once more",
+    Action.IDENTITY_LINKED: "Linked the account of {owner} to {issuer}",
+    Action.TOKEN_CREATED: "Made the token “{name}” for {owner}",
+    Action.TOKEN_REVOKED: "Revoked the token “{name}” of {owner}",
+    Action.TOKEN_REFUSED: "A token was refused: {reason}",
+    Action.SESSION_ENDED: "Signed another device out",
+    Action.DATA_EXPORTED: "Downloaded all data of {owner}",
+    Action.DELETION_ASKED: "Asked for the account of {owner} to be deleted",
+    Action.DELETION_WITHDRAWN: "Took back the wish to have the account of {owner} deleted",
+    Action.USER_DELETED: "Deleted the account of {owner} for ever",
+    Action.POLICY_CHANGED: "Changed the rule “{policy}” to {new}",
+    Action.MAIL_FAILED: "A mail to {owner} could not be sent: {problem}",
     Action.ACCESS_DENIED: "Was refused access",
     Action.UPLOADED: "Uploaded “{name}”",
     Action.UPLOAD_REFUSED: "An upload of “{name}” was refused: {reason}",

@@ -1,19 +1,35 @@
 """The tables, one idea a file."""
 
+from portal.models.api_token import ApiToken
 from portal.models.audit_event import AuditEvent, AuditHead
 from portal.models.base import Base, UtcDateTime, utcnow
 from portal.models.document import DiscardedBlob, Document, Version
+from portal.models.mail import EmailChange, Mail, PasswordReset
+from portal.models.policy import Policy
+from portal.models.second_factor import Authenticator, Passkey, RecoveryCode
 from portal.models.session import Session, Throttle
 from portal.models.share_link import ShareLink
+from portal.models.sign_in import Identity, KnownDevice, PendingSignIn
 from portal.models.user import Invitation, Role, Setup, User
 
 __all__ = [
+    "ApiToken",
     "AuditEvent",
     "AuditHead",
+    "Authenticator",
     "Base",
     "DiscardedBlob",
     "Document",
+    "EmailChange",
+    "Identity",
     "Invitation",
+    "KnownDevice",
+    "Mail",
+    "Passkey",
+    "PasswordReset",
+    "PendingSignIn",
+    "Policy",
+    "RecoveryCode",
     "Role",
     "Session",
     "Setup",

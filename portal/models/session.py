@@ -27,6 +27,10 @@ class Session(Base):
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     #: "Keep me signed in": lifts the idle limit, never the absolute one.
     is_remembered: Mapped[bool] = mapped_column(default=False)
+    #: When the person last proved themselves here, by password, code or passkey.
+    proved_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
+    #: Whether a second factor was among the proofs at sign-in.
+    has_second_factor: Mapped[bool] = mapped_column(default=False)
     address: Mapped[str] = mapped_column(String(64), default="")
     user_agent: Mapped[str] = mapped_column(String(300), default="")
 

@@ -40,6 +40,10 @@ class User(Base):
     disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     #: IANA name, or empty for the browser's own zone.
     timezone: Mapped[str] = mapped_column(String(64), default="")
+    #: BCP 47 tag, or empty for the browser's own.
+    language: Mapped[str] = mapped_column(String(16), default="")
+    #: When they asked for their account to be deleted; an admin confirms it after the grace time.
+    deletion_asked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     #: None means the portal's default; 0 means no limit.
     quota_bytes: Mapped[int | None] = mapped_column(BigInteger)
     #: Sum of all versions of all their documents, trash included. Only SQL changes it.

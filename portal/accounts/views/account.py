@@ -1,0 +1,64 @@
+"""One's own account: name, time zone, password."""
+
+from __future__ import annotations
+
+from flask import flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+
+from portal import access
+from portal.accounts import people, sign_in
+from portal.accounts.forms import AccountForm, PasswordForm
+from portal.accounts.people import quota_of
+from portal.accounts.views import accounts
+from portal.accounts.views.browser import settings
+from portal.errors import TooManyTries
+from portal.forms import check, filling
+
+
+@accounts.route("/account", methods=["GET", "POST"])
+def account() -> ResponseReturnValue:
+    form = AccountForm(name=current_user.name, timezone=current_user.timezone)
+    if request.method != "POST":
+        return render_template("accounts/account.html", **_account_page(form, _password_form()))
+    with filling(form) as refused:
+        check(form)
+        people.save_own(
+            current_user.user_id, name=form.name.data or "", timezone=form.timezone.data or ""
+        )
+    if refused:
+        return refused.page("accounts/account.html", **_account_page(form, _password_form()))
+    flash("Your account was saved.", "success")
+    return redirect(url_for("accounts.account"), 303)
+
+
+@accounts.post("/account/password")
+def change_password() -> ResponseReturnValue:
+    form = PasswordForm()
+    with filling(form, TooManyTries) as refused:
+        check(form)
+        sign_in.change_password(
+            current_user._get_current_object(),
+            form.current_password.data or "",
+            form.new_password.data or "",
+            settings(),
+        )
+    if refused:
+        own = AccountForm(formdata=None, name=current_user.name, timezone=current_user.timezone)
+        return refused.page("accounts/account.html", **_account_page(own, form))
+    flash("Your password was changed. Every other device was signed out.", "success")
+    return redirect(url_for("accounts.account"), 303)
+
+
+def _password_form() -> PasswordForm:
+    return PasswordForm(formdata=None)
+
+
+def _account_page(form: AccountForm, password_form: PasswordForm) -> dict[str, object]:
+    user = access.own_account(current_user)
+    return {
+        "form": form,
+        "password_form": password_form,
+        "used_bytes": user.used_bytes,
+        "quota_bytes": quota_of(user, settings()),
+    }

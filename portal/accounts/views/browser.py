@@ -1,0 +1,52 @@
+"""Who is signed in in this browser: entering, leaving, and where to go next."""
+
+from __future__ import annotations
+
+from urllib.parse import unquote, urlsplit
+
+from flask import current_app, session, url_for
+from flask_login import current_user, login_user
+
+from portal.accounts import sessions
+from portal.config import Settings
+from portal.errors import PortalError
+
+
+def enter(token: str, *, remember: bool) -> None:
+    """Put a new session into this browser; nothing from before sign-in stays (no fixation)."""
+    kept_flashes = session.get("_flashes")
+    session.clear()
+    if kept_flashes:
+        session["_flashes"] = kept_flashes
+    person = sessions.load(token, settings())
+    if person is None:
+        raise PortalError
+    login_user(person)
+    session.permanent = remember
+
+
+def leave() -> None:
+    if current_user.is_authenticated:
+        sessions.end(current_user._get_current_object())
+    session.clear()
+
+
+def safe_next(target: str | None) -> str:
+    """`target` if it is a path of this portal, else the front page.
+
+    Browsers read `//host`, `/\\host` and tabs inside as another site's address.
+    """
+    home = url_for("documents.index")
+    if not target or not target.startswith("/") or not target.isprintable():
+        return home
+    for read in (target, unquote(target)):
+        if read.startswith(("//", "/\\")) or "\\" in read or not read.isprintable():
+            return home
+    parts = urlsplit(target)
+    return home if parts.scheme or parts.netloc else target
+
+
+def settings() -> Settings:
+    """The settings of the present app."""
+    found: Settings = current_app.extensions["settings"]
+    return found

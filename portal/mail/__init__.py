@@ -1,0 +1,1 @@
+"""Mail to people: what is said, and how it gets there."""
