@@ -237,7 +237,8 @@ class _Blocks:
             self._full.put(None)
             self._thread.join()
         # A form holds its files until the last one is there: only the blocks in use cost memory.
-        self._block.close()
+        with suppress(BufferError):  # what the traceback of a failed write still holds goes with it
+            self._block.close()
         self._free = queue.SimpleQueue()
 
     def _flush(self) -> None:
