@@ -18,7 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from portal.errors import NoSpace, StorageUnavailable
-from portal.storage.base import CHUNK, BlobMissing, Incoming
+from portal.storage import local
+from portal.storage.base import CHUNK, LARGEST_CHUNK, BlobMissing, Incoming
 from portal.storage.local import LocalStorage
 
 OWNER = uuid.UUID("5b0c7a1e-6f3d-4a6c-9d55-2f1b7c8d9e0f")
@@ -209,16 +210,25 @@ def test_buffer_used_again_by_the_caller_changes_nothing(storage: LocalStorage) 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 200_000), st.integers(0, 200_000))
-def test_any_span_is_read_in_pieces_of_one_chunk(
-    storage: LocalStorage, start: int, length: int
-) -> None:
+def test_any_span_is_read_whole(storage: LocalStorage, start: int, length: int) -> None:
     content = LONG[:200_000]
     blob = store(storage, content)
     length = min(length, len(content) - start)
     pieces = list(storage.read(blob, start, length, len(content)))
     assert b"".join(pieces) == content[start : start + length]
-    assert all(len(piece) == CHUNK for piece in pieces[:-1])
+    assert all(CHUNK <= len(piece) <= LARGEST_CHUNK for piece in pieces[:-1])
     storage.remove(blob)
+
+
+def test_quick_reader_gets_larger_pieces_and_a_slow_one_small_ones_again(
+    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "_QUICK_SECONDS", 60)
+    pieces = storage.read(store(storage, LONG), 0, len(LONG), len(LONG))
+    grown = [len(next(pieces)) for _ in range(4)]
+    assert grown == [CHUNK, 2 * CHUNK, LARGEST_CHUNK, LARGEST_CHUNK]
+    monkeypatch.setattr(local, "_QUICK_SECONDS", 0)
+    assert len(next(pieces)) == CHUNK
 
 
 # Kept, discarded, finished
