@@ -194,7 +194,7 @@ def _append(driver: Any, events: Sequence[_Event]) -> Head:
         )
         head = Head(entry.seq, hash_of(head.hash, entry))
         rows.append({**entry._asdict(), "at": each.at, "hash": head.hash})
-    statements.add_events.run_many(driver, rows)
+    statements.add_events.insert(driver, rows)
     statements.move_head.run(driver, {"new_seq": head.seq, "new_hash": head.hash})
     return head
 
