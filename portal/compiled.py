@@ -35,9 +35,10 @@ class Compiled:
             for name, bind in compiled.binds.items()
             if (convert := bind.type.dialect_impl(dialect).bind_processor(dialect))
         ]
-        self._out_of: list[Convert | None] = [
-            column.type.dialect_impl(dialect).result_processor(dialect, None)
-            for column in getattr(statement, "selected_columns", ())
+        self._out_of: list[tuple[int, Convert]] = [
+            (place, convert)
+            for place, column in enumerate(getattr(statement, "selected_columns", ()))
+            if (convert := column.type.dialect_impl(dialect).result_processor(dialect, None))
         ]
 
     def fetch_one(self, driver: Any, facts: Mapping[str, Any]) -> tuple[Any, ...] | None:
@@ -45,10 +46,10 @@ class Compiled:
         row = driver.execute(self._text, self._parameters(facts)).fetchone()
         if row is None:
             return None
-        return tuple(
-            value if convert is None else convert(value)
-            for value, convert in zip(row, self._out_of, strict=True)
-        )
+        values = list(row)
+        for place, convert in self._out_of:
+            values[place] = convert(values[place])
+        return tuple(values)
 
     def run(self, driver: Any, facts: Mapping[str, Any]) -> None:
         """Run it where no row is wanted."""
@@ -71,4 +72,6 @@ class Compiled:
         given = {**self._constants, **facts}
         for name, convert in self._into:
             given[name] = convert(given[name])
-        return given if self._order is None else [given[name] for name in self._order]
+        if self._order is None:
+            return given
+        return [given[name] for name in self._order]
