@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import os
 import resource
@@ -180,6 +182,52 @@ def test_long_file_is_hashed_and_kept_whatever_the_pieces(
 def test_sizes_around_every_boundary_come_back(storage: LocalStorage, size: int) -> None:
     content = LONG[:size]
     assert fetch(storage, store(storage, content, 65_521), size) == content
+
+
+def takes_direct_writes(folder: Path) -> bool:
+    try:
+        os.close(os.open(folder / "probe", os.O_WRONLY | os.O_CREAT | os.O_DIRECT))
+    except OSError:
+        return False
+    return True
+
+
+def test_long_file_is_written_past_the_cache_where_the_file_system_takes_it(
+    storage: LocalStorage, tmp_path: Path
+) -> None:
+    incoming = storage.receive(OWNER)
+    incoming.write(LONG[: 3 * MIB])
+    is_direct = bool(fcntl.fcntl(incoming._descriptor, fcntl.F_GETFL) & os.O_DIRECT)
+    assert is_direct == takes_direct_writes(tmp_path)
+    incoming.discard()
+
+
+@pytest.mark.parametrize("pieces", [1021, MIB + 1, len(LONG)])
+def test_file_system_that_takes_the_flag_but_no_direct_write_loses_no_byte(
+    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch, pieces: int
+) -> None:
+    write = os.pwrite
+
+    def pwrite(descriptor: int, data: memoryview, at: int) -> int:
+        if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_DIRECT:
+            raise OSError(errno.EINVAL, "as some network file systems do")
+        return write(descriptor, data, at)
+
+    monkeypatch.setattr(os, "pwrite", pwrite)
+    assert fetch(storage, store(storage, LONG, pieces), len(LONG)) == LONG
+
+
+@pytest.mark.parametrize("pieces", [1021, MIB + 1, len(LONG)])
+def test_system_without_direct_writes_loses_no_byte(
+    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch, pieces: int
+) -> None:
+    def refuse(descriptor: int, what: int, flags: int = 0) -> int:
+        if what == fcntl.F_SETFL:
+            raise OSError(errno.EINVAL, "as file systems in memory do")
+        return 0
+
+    monkeypatch.setattr(local.fcntl, "fcntl", refuse)
+    assert fetch(storage, store(storage, LONG, pieces), len(LONG)) == LONG
 
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
