@@ -123,7 +123,8 @@ def sentence(action: str, owner: str, detail: str) -> str:
     template = _SENTENCES.get(action)
     if template is None:
         return action
-    facts: dict[str, Any] = {"owner": owner or "somebody", **json.loads(detail or "{}")}
+    somebody = {"owner": owner or "somebody", "email": "somebody"}
+    facts: dict[str, Any] = {**somebody, **json.loads(detail or "{}")}
     label = str(facts.get("label") or "")
     facts["label"] = f" “{label}”" if label else ""
     facts["through"] = f" through the link{facts['label']}" if "link" in facts else ""
