@@ -51,11 +51,16 @@ _LONGEST_SUBJECT = 255
 #: With more conversations than this at once in a process, the provider is slow or away: those
 #: who come then are told so, or every thread of the portal would wait for it.
 _CONVERSATIONS = 8
+#: What reading something that is not what it should be may raise.
+_NONSENSE = (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError)
 #: Errors a provider may send a person back with (RFC 6749, 4.1.2.1; OpenID Connect, 3.1.2.6).
 _KNOWN_ERRORS = frozenset(
-    "access_denied account_selection_required consent_required interaction_required"
-    " invalid_request invalid_scope login_required registration_not_supported request_not_supported"
-    " server_error temporarily_unavailable unauthorized_client unsupported_response_type".split()
+    {
+        *("access_denied", "account_selection_required", "consent_required"),
+        *("interaction_required", "invalid_request", "invalid_scope", "login_required"),
+        *("registration_not_supported", "request_not_supported", "server_error"),
+        *("temporarily_unavailable", "unauthorized_client", "unsupported_response_type"),
+    }
 )
 
 
@@ -246,7 +251,9 @@ class Provider:
     def _read_description(self, told: dict[str, Any]) -> _Description:
         if told.get("issuer") != self.issuer:
             raise _away(f"it calls itself {told.get('issuer')!r}, not {self.issuer!r}")
-        methods = told.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
+        methods = told.get("token_endpoint_auth_methods_supported")
+        if not isinstance(methods, list):
+            methods = ["client_secret_basic"]  # what holds where nothing is said
         return _Description(
             authorization_endpoint=self._endpoint(told, "authorization_endpoint"),
             token_endpoint=self._endpoint(told, "token_endpoint"),
@@ -263,7 +270,10 @@ class Provider:
     def _endpoint(self, told: dict[str, Any], name: str) -> str:
         """An address the provider names; as safe to ask as the issuer's own."""
         address = _text(told.get(name))
-        parts = urlsplit(address)
+        try:
+            parts = urlsplit(address)
+        except ValueError as error:
+            raise _away(f"its {name} is no address") from error
         on_this_machine = is_loopback(urlsplit(self.issuer).hostname or "")
         is_plain = parts.scheme == "http" and on_this_machine and is_loopback(parts.hostname or "")
         if not parts.hostname or parts.fragment or not (parts.scheme == "https" or is_plain):
@@ -329,10 +339,10 @@ class Provider:
                 iat={"essential": True},
                 nonce={"essential": True, "value": attempt.nonce},
             ).validate(claims)
-        except (JoseError, ValueError, TypeError, KeyError) as error:
+            self._check_more(claims)
+        except (JoseError, *_NONSENSE) as error:
             log.warning("an ID token of %s was refused: %s", self.issuer, error)
             raise TokenRefused(f"ID token: {_cause(error)}") from error
-        self._check_more(claims)
         return claims
 
     def _check_more(self, claims: dict[str, Any]) -> None:
@@ -388,7 +398,7 @@ class Provider:
             self._conversations.release()
         try:
             answer = json.loads(body)
-        except ValueError as error:
+        except _NONSENSE as error:
             raise _away(f"{_place(address)} answered {status} without JSON") from error
         if not isinstance(answer, dict) or status >= 500 or 300 <= status < 400:
             raise _away(f"{_place(address)} answered {status}")
@@ -403,7 +413,7 @@ def _public_keys(told: list[Any]) -> Iterator[Any]:
     for key in told:
         # An "oct" is a shared secret, and signs nothing here.
         if isinstance(key, dict) and key.get("kty") != "oct" and key.get("use", "sig") == "sig":
-            with suppress(JoseError, ValueError, TypeError, KeyError):
+            with suppress(JoseError, *_NONSENSE):
                 yield import_key(key)
 
 

@@ -6,6 +6,8 @@ address of which the provider says that it is theirs.
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session as DatabaseSession
@@ -68,9 +70,7 @@ def begin(provider: Provider, next_: str) -> tuple[str, Attempt]:
         raise
 
 
-def finish(
-    provider: Provider, attempt: Attempt, answer: dict[str, str], settings: Settings
-) -> str:
+def finish(provider: Provider, attempt: Attempt, answer: dict[str, str], settings: Settings) -> str:
     """Open a session for whoever came back with `answer`; answers its token.
 
     No transaction is open while the provider is asked. Raises `AttemptRefused` the second time,
@@ -89,7 +89,7 @@ def finish(
             # Somebody made the account or the link at the same moment: now it is there.
             return _enter(person, settings)
     except (NoAccount, NotVerified) as error:
-        _refused(error.why, email=person.email)
+        _refused(error.why, person.email)
         raise
 
 
@@ -178,5 +178,6 @@ def _link(session: DatabaseSession, user: User, person: Person) -> None:
     )
 
 
-def _refused(why: str, **who: str) -> None:
+def _refused(why: str, email: str = "") -> None:
+    who: dict[str, Any] = {"email": email[:254]} if email else {}
     audit.record_alone(audit.Action.SIGN_IN_REFUSED, reason=why, how="provider", **who)
