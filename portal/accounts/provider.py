@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session as DatabaseSession
 
 from portal import audit
-from portal.accounts import people, policies, sign_in, throttle
+from portal.accounts import people, policies, sessions, sign_in, throttle
 from portal.accounts.emails import checked
 from portal.accounts.openid import (
     ATTEMPT_LASTS,
@@ -97,6 +97,21 @@ def refuse(error: AttemptRefused) -> AttemptRefused:
     """Note that somebody came back who did not set out; answers `error`, to be raised."""
     _refused(error.why)
     return error
+
+
+def unlink(user: User) -> int:
+    """Forget whom a provider knows as `user`, and end all sessions; answers how many links went.
+
+    The next sign-in there links the account anew, to whoever has its address then.
+    """
+    with transaction() as session:
+        links = session.scalars(select(Identity).where(Identity.user_id == user.id)).all()
+        for link in links:
+            session.delete(link)
+            audit.record(audit.Action.IDENTITY_UNLINKED, owner=user.email, issuer=link.issuer)
+        if links:
+            sessions.end_all(user.id)
+    return len(links)
 
 
 def _use_up(attempt: Attempt) -> None:

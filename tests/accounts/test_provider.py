@@ -19,7 +19,7 @@ from werkzeug.test import TestResponse
 
 from conftest import PASSWORD, Browser, user_named
 from live.provider import RealProvider, real_provider
-from portal.accounts import people, policies
+from portal.accounts import people, policies, provider
 from portal.accounts.policies import NewAccounts, TwoFactor
 from portal.extensions import db
 from portal.models import Identity, Invitation, User, utcnow
@@ -408,6 +408,19 @@ def test_address_given_to_somebody_else_over_there_opens_nothing(
     assert not is_in(successor.browser)
     assert identities(app) == [("carol@example.org", "carol@example.org")]
     assert reasons(app) == ["linked to somebody else"]
+
+
+def test_unlinked_account_is_linked_anew_by_its_address(app: Flask, journey: Journey) -> None:
+    invite(app)
+    journey.sign_in("carol@example.org")
+    with app.app_context():
+        assert provider.unlink(people.by_email("carol@example.org")) == 1
+        assert provider.unlink(people.by_email("carol@example.org")) == 0
+    assert not is_in(journey.browser)
+    assert events(app, "user.identity_unlinked")[0].owner == "carol@example.org"
+    successor = Journey(Browser(app), journey.provider)
+    assert successor.sign_in("Carol@example.org").status_code == 302
+    assert identities(app) == [("carol@example.org", "Carol@example.org")]
 
 
 def test_same_name_at_another_issuer_is_another_person(make_app: Any, real: RealProvider) -> None:

@@ -37,6 +37,12 @@ def together(module_database: str) -> Iterator[Together]:
         yield Together(portal, provider, portal.set_up())
 
 
+@pytest.fixture(scope="module")
+def portal(together: Together) -> LivePortal:
+    """The portal that `visit` goes to."""
+    return together.portal
+
+
 def sign_in_there(page: Page, login: str) -> None:
     """What the provider asks for, on its own page."""
     page.get_by_placeholder("Enter any login").fill(login)
@@ -50,7 +56,7 @@ def open_both(visit: Open, together: Together) -> Open:
     """A visit that may also look at the provider's pages."""
 
     def open_visit(**options: object) -> Visit:
-        made = visit(at=together.portal, **options)
+        made = visit(**options)
         made.places = (*made.places, together.provider.issuer)
         return made
 
@@ -103,4 +109,26 @@ def test_the_way_back_button_does_not_sign_in_twice(open_both: Open, together: T
     page.goto(answer.value.url)
     expect(page.get_by_role("heading", name="cannot be continued")).to_be_visible()
     page.get_by_role("link", name="Go to your documents").click()
+    expect(page.get_by_role("heading", name="Documents", exact=True)).to_be_visible()
+
+
+def test_a_link_is_removed_from_the_command_line(open_both: Open, together: Together) -> None:
+    portal = together.portal
+    erin = {"email": "erin@example.org", "name": "Erin Eliot", "role": "user"}
+    together.ada.post_json("/admin/users", erin)
+    refused = portal.manage("unlink-provider", "erin@example.org", check=False)
+    assert refused.returncode != 0
+    assert "is not linked to a provider" in refused.stderr
+    visit = open_both()
+    page = visit.go("/login")
+    page.get_by_role("link", name="Sign in with 127.0.0.1").click()
+    sign_in_there(page, "erin@example.org")
+    expect(page.get_by_role("heading", name="Documents", exact=True)).to_be_visible()
+    assert (
+        "linked to no provider now" in portal.manage("unlink-provider", "erin@example.org").stdout
+    )
+    visit.go("/documents")
+    assert visit.path == "/login"
+    # The provider still knows her, and asks for nothing.
+    page.get_by_role("link", name="Sign in with 127.0.0.1").click()
     expect(page.get_by_role("heading", name="Documents", exact=True)).to_be_visible()
