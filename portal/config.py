@@ -51,6 +51,9 @@ class Settings:
     trash_days: int = 30
     session_idle_minutes: int = 60
     session_days: int = 14
+    oidc_issuer: str = ""
+    oidc_client_id: str = ""
+    oidc_client_secret: str = field(default="", repr=False)
     allow_http: bool = False
     log_format: str = "text"
 
@@ -65,6 +68,11 @@ class Settings:
     def host(self) -> str:
         """Host (and port) of the address people use, as it stands in a Host header."""
         return urlsplit(self.base_url).netloc.lower()
+
+    @property
+    def oidc_host(self) -> str:
+        """Whose sign-in page the provider's is, for people; empty without a provider."""
+        return urlsplit(self.oidc_issuer).hostname or ""
 
 
 def _text(raw: str) -> str:
@@ -132,6 +140,21 @@ def _base_url(raw: str) -> str:
     return url
 
 
+def _issuer(raw: str) -> str:
+    # As it is, to the last slash: the provider must name itself by exactly this address.
+    url = _text(raw)
+    parts = urlsplit(url)
+    plain = parts.scheme == "http" and is_loopback(parts.hostname or "")
+    if not parts.hostname or (parts.scheme != "https" and not plain):
+        raise ValueError("must be the https address by which the provider calls itself")
+    if parts.query or parts.fragment or parts.username or parts.password or " " in url:
+        raise ValueError("must be an address without a question mark, #, user or space")
+    if len(url) > 500:
+        raise ValueError("must be an address of at most 500 characters")
+    _ = parts.port  # raises ValueError where it is no number
+    return url
+
+
 def _secret_key(raw: str) -> str:
     if len(raw.strip()) < 32:
         raise ValueError("must be at least 32 characters; unset it and one is made")
@@ -166,6 +189,9 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "trash_days": _whole(0),
     "session_idle_minutes": _whole(1),
     "session_days": _whole(1),
+    "oidc_issuer": _issuer,
+    "oidc_client_id": _text,
+    "oidc_client_secret": _text,
     "allow_http": _flag,
     "log_format": _one_of("text", "json"),
 }
@@ -259,12 +285,24 @@ def _refuse_unsafe(settings: Settings) -> None:
             "PORTAL_BASE_URL: plain http would send passwords readably; use https,"
             " or set PORTAL_ALLOW_HTTP=1 for a network you trust."
         )
+    _refuse_half_a_provider(settings)
     inside, outside = settings.files_dir, settings.instance_dir
     if inside == outside:
         raise ConfigError("PORTAL_FILES_DIR: must not be the instance folder; choose another.")
     for folder in (settings.files_dir, settings.instance_dir):
         if folder.is_relative_to(ROOT / "portal" / "static"):
             raise ConfigError(f"{folder}: is served to everybody; choose another folder.")
+
+
+def _refuse_half_a_provider(settings: Settings) -> None:
+    names = ("oidc_issuer", "oidc_client_id", "oidc_client_secret")
+    missing = [name for name in names if not getattr(settings, name)]
+    if missing and len(missing) < len(names):
+        what = " and ".join(PREFIX + name.upper() for name in missing)
+        raise ConfigError(
+            f"{what}: not set; sign-in with a provider takes its issuer, the client id"
+            " and the client secret: set all three, or none."
+        )
 
 
 def _make_private_folders(settings: Settings) -> None:

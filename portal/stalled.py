@@ -65,17 +65,22 @@ class Watch:
         return cut
 
     def _connections(self) -> Iterator[socket.socket]:
-        """A second handle on every connection; the first one may close in the meantime."""
+        """A second handle on every connection; the first one may close in the meantime.
+
+        Of a connection only: whoever closes any handle on a file drops every lock (POSIX) the
+        process has on it, and without its locks another process takes a database for unused.
+        """
         for name in os.listdir("/proc/self/fd"):
             try:
+                if not os.readlink(f"/proc/self/fd/{name}").startswith("socket:"):
+                    continue
                 handle = os.dup(int(name))
             except OSError:
                 continue
             try:
                 found = socket.socket(fileno=handle)
-            except OSError:  # no socket
-                os.close(handle)
-                continue
+            except OSError:
+                continue  # a file by now: it is left open, for the same reason
             try:
                 found.getpeername()
                 is_ours = found.getsockname()[1] == self._port

@@ -26,6 +26,8 @@ TEMPLATES = ROOT / "templates"
 PUBLIC = {
     "accounts.invitation",
     "accounts.login",
+    "accounts.provider",
+    "accounts.provider_callback",
     "accounts.setup",
     "health.healthz",
     "health.readyz",
@@ -61,6 +63,7 @@ PRIVATE_MODELS = {
     "AuditEvent",
     "DiscardedBlob",
     "Document",
+    "Identity",
     "Invitation",
     "Session",
     "ShareLink",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -110,3 +113,15 @@ def test_looking_leaves_no_handle_open_and_forgets_what_is_gone(pair: Pair) -> N
     pair.close()
     pair.watch.look(1002)
     assert pair.watch.look(LATER + 10) == 0
+
+
+def test_locks_on_files_are_left_alone(tmp_path: Path) -> None:
+    """Or SQLite in another process would take the database for unused and remove its journal."""
+    path = tmp_path / "portal.db"
+    taken = "import fcntl, sys; fcntl.lockf(open(sys.argv[1], 'r+'), fcntl.LOCK_EX | fcntl.LOCK_NB)"
+    with path.open("w") as file:
+        fcntl.lockf(file, fcntl.LOCK_EX)
+        Watch(1).look(0)
+        done = subprocess.run([sys.executable, "-c", taken, str(path)], capture_output=True)
+    assert b"BlockingIOError" in done.stderr
+    assert subprocess.run([sys.executable, "-c", taken, str(path)]).returncode == 0

@@ -203,6 +203,12 @@ def end_sessions(user: User) -> None:
         audit.record(audit.Action.SESSIONS_ENDED, owner=user.email)
 
 
+def end_invitations(user: User) -> None:
+    """Use up every open invitation of somebody; part of a transaction."""
+    with transaction() as session:
+        _end_invitations(session, user.id)
+
+
 def checked_name(name: str) -> str:
     """A person's name as one line. Raises `Invalid` where it is empty, long or not a line."""
     text = unicodedata.normalize("NFC", " ".join(name.split()))

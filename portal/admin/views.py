@@ -199,9 +199,9 @@ def _new_invitation(person: User) -> ResponseReturnValue:
 
     Never for somebody who has: with it an admin could sign in as them and read quietly.
     """
-    if person.password_hash is not None:
+    if person.has_begun:
         raise Conflict(
-            f"{person.name} has chosen a password already.",
+            f"{person.name} has signed in or chosen a password already.",
             cure="Whoever runs the server can set a new one: manage.py set-password.",
         )
     url = _settings().base_url + url_for("accounts.invitation", token=people.invite(person))

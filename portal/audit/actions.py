@@ -36,6 +36,7 @@ class Action(StrEnum):
     PASSKEY_REMOVED = "user.passkey_removed"
     PROVED = "session.proved"
     IDENTITY_LINKED = "user.identity_linked"
+    IDENTITY_UNLINKED = "user.identity_unlinked"
     TOKEN_CREATED = "token.created"  # noqa: S105 - the name of an event
     TOKEN_REVOKED = "token.revoked"  # noqa: S105 - the name of an event
     TOKEN_REFUSED = "token.refused"  # noqa: S105 - the name of an event
@@ -90,6 +91,7 @@ _SENTENCES: dict[str, str] = {
     Action.PASSKEY_REMOVED: "Removed the passkey “{name}” of {owner}",
     Action.PROVED: "Proved who they are once more",
     Action.IDENTITY_LINKED: "Linked the account of {owner} to {issuer}",
+    Action.IDENTITY_UNLINKED: "Removed the link of the account of {owner} to {issuer}",
     Action.TOKEN_CREATED: "Made the token “{name}” for {owner}",
     Action.TOKEN_REVOKED: "Revoked the token “{name}” of {owner}",
     Action.TOKEN_REFUSED: "A token was refused: {reason}",
@@ -123,7 +125,8 @@ def sentence(action: str, owner: str, detail: str) -> str:
     template = _SENTENCES.get(action)
     if template is None:
         return action
-    facts: dict[str, Any] = {"owner": owner or "somebody", **json.loads(detail or "{}")}
+    somebody = {"owner": owner or "somebody", "email": "somebody"}
+    facts: dict[str, Any] = {**somebody, **json.loads(detail or "{}")}
     label = str(facts.get("label") or "")
     facts["label"] = f" “{label}”" if label else ""
     facts["through"] = f" through the link{facts['label']}" if "link" in facts else ""

@@ -7,7 +7,7 @@ import sys
 import click
 
 from portal import config
-from portal.accounts import people
+from portal.accounts import people, provider
 from portal.cli import acting
 from portal.models import Role
 
@@ -67,6 +67,17 @@ def enable_user(email: str) -> None:
         click.echo(f"{user.email} can sign in again.")
 
 
+@click.command("unlink-provider")
+@click.argument("email")
+def unlink_provider(email: str) -> None:
+    """Forget who somebody is at the sign-in provider; their next sign-in there links anew."""
+    with acting(config.load()):
+        user = people.by_email(email)
+        if not provider.unlink(user):
+            raise click.ClickException(f"{user.email} is not linked to a provider.")
+        click.echo(f"{user.email} is linked to no provider now, and was signed out everywhere.")
+
+
 def _password_from_stdin() -> str:
     """One line of standard input, without its end. An environment or argument would be seen."""
     try:
@@ -79,4 +90,4 @@ def _password_from_stdin() -> str:
     return password
 
 
-COMMANDS = (create_user, set_password, disable_user, enable_user)
+COMMANDS = (create_user, set_password, disable_user, enable_user, unlink_provider)

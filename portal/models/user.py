@@ -34,7 +34,7 @@ class User(Base):
     email: Mapped[str] = mapped_column(String(254), unique=True)
     name: Mapped[str] = mapped_column(String(200))
     role: Mapped[str] = mapped_column(String(16), default=Role.USER)
-    #: None until an invitation is accepted; nobody can sign in before.
+    #: None until one is chosen; who signs in with a provider may never need one.
     password_hash: Mapped[str | None] = mapped_column(String(200))
     #: When the account was switched off. None means it may sign in.
     disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -60,11 +60,16 @@ class User(Base):
         return self.disabled_at is None
 
     @property
+    def has_begun(self) -> bool:
+        """Whether somebody has made the account theirs: chosen a password, or signed in."""
+        return self.password_hash is not None or self.last_seen_at is not None
+
+    @property
     def status(self) -> str:
-        """`active`, `invited` (has no password yet) or `disabled`."""
+        """`active`, `invited` (nobody has made it theirs yet) or `disabled`."""
         if self.disabled_at is not None:
             return "disabled"
-        return "active" if self.password_hash else "invited"
+        return "active" if self.has_begun else "invited"
 
 
 class Invitation(Base):

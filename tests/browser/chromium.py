@@ -64,6 +64,8 @@ class Visit:
     def __init__(self, browser: Browser, portal: LivePortal, **options: Any) -> None:
         self.portal = portal
         self.complaints: list[str] = []
+        #: Where its pages may load from.
+        self.places = (portal.url, "data:", "blob:")
         options = {"viewport": DESKTOP, "locale": "en-GB", "timezone_id": "Europe/Berlin"} | options
         self.context: BrowserContext = browser.new_context(base_url=portal.url, **options)
         self.context.set_default_timeout(15_000)
@@ -83,7 +85,7 @@ class Visit:
         kind = response.request.resource_type
         if response.status >= 400 and kind not in {"document", "xhr"}:
             self.complaints.append(f"{response.status}: {response.url}")
-        if not response.url.startswith((self.portal.url, "data:", "blob:")):
+        if not response.url.startswith(self.places):
             self.complaints.append(f"another place was asked: {response.url}")
 
     def be(self, client: Client) -> Visit:

@@ -63,6 +63,7 @@ def test_what_is_refused_is_said_in_a_line_without_a_traceback(bare: LivePortal)
         (("set-password", "nobody@example.org", "--password-stdin"), PASSWORD, "no account"),
         (("disable-user", ALICE), "", "last active admin"),
         (("enable-user", "nobody@example.org"), "", "no account"),
+        (("unlink-provider", ALICE), "", "not linked"),
     ):
         done = bare.manage(*arguments, text=text, check=False)
         assert done.returncode == 1, arguments
