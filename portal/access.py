@@ -192,7 +192,7 @@ def open_link(token: str) -> OpenLink:
         .where(ShareLink.token_hash == hash_token(token))
     ).one_or_none()
     if row is None:
-        audit.record_alone(audit.Action.LINK_REFUSED, reason="unknown")
+        audit.record_refusal(audit.Action.LINK_REFUSED, reason="unknown")
         raise _no_such_link()
     facts: Sequence[Any] = row
     link = OpenLink(*facts[:14])
@@ -218,7 +218,7 @@ def gone(link: OpenLink, revoked_at: datetime | None = None) -> Gone:
         why, what = "expired", f"This link stopped working on {day}."
     else:
         why, what = "ended", "This link no longer works."
-    audit.record_alone(
+    audit.record_refusal(
         audit.Action.LINK_REFUSED,
         document=link.document_id,
         owner=link.owner_email,

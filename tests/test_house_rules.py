@@ -26,6 +26,7 @@ TEMPLATES = ROOT / "templates"
 PUBLIC = {
     "accounts.invitation",
     "accounts.login",
+    "accounts.password_strength",
     "accounts.setup",
     "health.healthz",
     "health.readyz",
@@ -295,7 +296,7 @@ def test_every_route_is_documented(app: Flask) -> None:
 
 @pytest.mark.parametrize("action", list(Action))
 def test_every_audit_event_is_put_into_words(action: Action) -> None:
-    names = "name old_name reason email label old_email new_email issuer policy new problem"
+    names = "name old_name reason email label old_email new_email issuer policy new problem count"
     facts = json.dumps(dict.fromkeys(names.split(), "something"))
     words = sentence(action.value, "alice@example.org", facts)
     assert words != action.value

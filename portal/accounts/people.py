@@ -13,8 +13,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session as DatabaseSession
 
 from portal import audit
-from portal.accounts import passwords, sessions
+from portal.accounts import passwords, sessions, throttle
 from portal.accounts.emails import checked
+from portal.accounts.site import site_name
 from portal.config import Settings
 from portal.database import transaction
 from portal.errors import Conflict, Invalid, NotFound
@@ -42,7 +43,7 @@ def create(
     email = checked(email)
     name = checked_name(name) if name.strip() else email.partition("@")[0]
     if password is not None:
-        passwords.check_rules(password, (email, name))
+        passwords.check_rules(password, (email, name, site_name(settings)))
         password_hash = passwords.hash_password(password, settings.bcrypt_rounds)
     else:
         password_hash = None
@@ -105,7 +106,7 @@ def accept_invitation(token: str, name: str, password: str, settings: Settings) 
     """Set name and password, end the invitation, and sign in; answers the session's token."""
     user = invited(token)
     name = checked_name(name)
-    passwords.check_rules(password, (user.email, name))
+    passwords.check_rules(password, (user.email, name, site_name(settings)))
     db.session.commit()
     password_hash = passwords.hash_password(password, settings.bcrypt_rounds)
     with transaction() as session:
@@ -134,13 +135,17 @@ def by_public_id(public_id: uuid.UUID) -> User:
 
 
 def set_password(user: User, password: str, settings: Settings) -> None:
-    """Give somebody a new password; all their sessions and invitations end."""
-    passwords.check_rules(password, (user.email, user.name))
+    """Give somebody a new password; all their sessions and invitations end.
+
+    Guesses made before are forgotten: whoever was shut out by them can sign in at once.
+    """
+    passwords.check_rules(password, (user.email, user.name, site_name(settings)))
     password_hash = passwords.hash_password(password, settings.bcrypt_rounds)
     with transaction() as session:
         session.execute(update(User).where(User.id == user.id).values(password_hash=password_hash))
         _end_invitations(session, user.id)
         sessions.end_all(user.id)
+        throttle.clear(throttle.for_account(user.email))
         audit.record(audit.Action.PASSWORD_CHANGED, owner=user.email)
 
 

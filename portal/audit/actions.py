@@ -47,6 +47,7 @@ class Action(StrEnum):
     POLICY_CHANGED = "policy.changed"
     MAIL_FAILED = "mail.failed"
     ACCESS_DENIED = "access.denied"
+    REFUSALS_COUNTED = "access.refusals_counted"
     UPLOADED = "document.uploaded"
     UPLOAD_REFUSED = "upload.refused"
     DOWNLOADED = "document.downloaded"
@@ -101,6 +102,7 @@ _SENTENCES: dict[str, str] = {
     Action.POLICY_CHANGED: "Changed the rule “{policy}” to {new}",
     Action.MAIL_FAILED: "A mail to {owner} could not be sent: {problem}",
     Action.ACCESS_DENIED: "Was refused access",
+    Action.REFUSALS_COUNTED: "Was refused {count} times more from the same address",
     Action.UPLOADED: "Uploaded “{name}”",
     Action.UPLOAD_REFUSED: "An upload of “{name}” was refused: {reason}",
     Action.DOWNLOADED: "Downloaded “{name}”{through}",
