@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 #: What somebody is told who finds the line full, in seconds.
 RETRY_SECONDS = 5
 #: How much a lane gives way to other threads where both want the same core (see nice(1)).
-_NICENESS = 5
+_NICENESS = 3
 
 
 class Lanes:
@@ -37,10 +37,16 @@ class Lanes:
         # A thread does not survive fork.
         os.register_at_fork(after_in_child=self._open)
 
+    def refuse_when_full(self) -> None:
+        """Raise `Busy` where `run` would at this moment: before anything else is done for it."""
+        if not self._free.acquire(blocking=False):
+            raise _full()
+        self._free.release()
+
     def run(self, work: Callable[[], Result]) -> Result:
         """What `work` answers or raises. Raises `Busy` at once where the line is full."""
         if not self._free.acquire(blocking=False):
-            raise Busy("Too many passwords are being checked.", retry_after=RETRY_SECONDS)
+            raise _full()
         try:
             return self._threads.submit(work).result()
         finally:
@@ -50,6 +56,10 @@ class Lanes:
         self._free = threading.BoundedSemaphore(self._places)
         # Makes its threads when there is work.
         self._threads = ThreadPoolExecutor(self._lanes, "lane", initializer=_give_way)
+
+
+def _full() -> Busy:
+    return Busy("Too many passwords are being checked at this moment.", retry_after=RETRY_SECONDS)
 
 
 def _give_way() -> None:

@@ -40,7 +40,7 @@ _LETTERS_BESIDE = 4
 _SALT_LENGTH = 29
 
 #: The others wait, or are told to come back: see `lanes`.
-_LANES = Lanes(lanes=max(1, (os.cpu_count() or 1) // 2), line=24)
+_LANES = Lanes(lanes=max(1, (os.cpu_count() or 1) // 2), line=12)
 #: zxcvbn keeps the words of whoever it judges for in one place for all threads.
 _judge = threading.Lock()
 
@@ -100,6 +100,14 @@ def hash_password(password: str, rounds: int) -> str:
     salt = bcrypt.gensalt(rounds)
     digest = _digest(password, salt)
     return _LANES.run(lambda: bcrypt.hashpw(digest, salt)).decode("ascii")
+
+
+def refuse_when_busy() -> None:
+    """Raise `Busy` where `check_password` would, before a try is counted and a row written.
+
+    Under a flood that is most of what is answered.
+    """
+    _LANES.refuse_when_full()
 
 
 def check_password(password: str, password_hash: str | None, rounds: int) -> bool:

@@ -34,6 +34,7 @@ def sign_in(email: str, password: str, settings: Settings, *, remember: bool = F
     """
     email = normalised(email)
     limits = _limits(email)
+    passwords.refuse_when_busy()
     try:
         throttle.count(*limits)
     except TooManyTries:

@@ -116,6 +116,7 @@ def unlock(link: OpenLink, password: str, settings: Settings) -> None:
         "link": str(link.public_id),
         "label": link.label,
     }
+    passwords.refuse_when_busy()
     try:
         throttle.count(by_link, by_address)
     except TooManyTries:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
+import unicodedata
 from dataclasses import replace
 
 import pytest
@@ -114,7 +116,21 @@ def test_guessing_at_the_current_password_is_throttled(app: Flask, alice: Browse
     response = alice.post("/account/password", {"current_password": PASSWORD, "new_password": NEW})
     assert response.status_code == 429
     assert response.headers["Retry-After"]
-    assert Browser(app).sign_in("alice@example.org").status_code == 429
+    # Whoever sits at an unlocked screen does not shut its owner out of signing in.
+    assert Browser(app).sign_in("alice@example.org").status_code == 303
+
+
+def test_strangers_guesses_keep_nobody_from_changing_their_password(
+    app: Flask, alice: Browser
+) -> None:
+    for _ in range(11):
+        Browser(app).sign_in("alice@example.org", "wrong wrong wrong")
+    assert change(alice) == 303
+
+
+def test_choosing_a_weak_password_is_no_guess_at_the_current_one(alice: Browser) -> None:
+    assert [change(alice, new="password1234") for _ in range(12)] == [422] * 12
+    assert change(alice) == 303
 
 
 def test_right_password_forgets_the_wrong_ones(app: Flask, alice: Browser) -> None:
@@ -123,6 +139,46 @@ def test_right_password_forgets_the_wrong_ones(app: Flask, alice: Browser) -> No
     assert change(alice) == 303
     assert change(alice, "wrong wrong wrong") == 422
     assert change(alice, NEW, PASSWORD) == 303
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "  spaces around these words ",
+        "Übergänge im Frühling – 春の橋",
+        "tab\tand\0nul between words",
+        "three quiet herons wade " * 42 + "and one more tab",
+    ],
+)
+def test_any_password_that_was_set_signs_in_exactly_as_it_is(
+    app: Flask, alice: Browser, password: str
+) -> None:
+    assert change(alice, new=password) == 303
+    assert Browser(app).sign_in("alice@example.org", password).status_code == 303
+    for form in ("NFC", "NFD", "NFKC", "NFKD"):
+        typed = unicodedata.normalize(form, password)  # type: ignore[arg-type]
+        assert Browser(app).sign_in("alice@example.org", typed).status_code == 303
+    for other in (password[:-1], password + " ", password.swapcase(), password.strip() + "x"):
+        assert Browser(app).sign_in("alice@example.org", other).status_code == 401
+
+
+def test_no_password_field_cuts_what_is_pasted(alice: Browser, visitor: Browser) -> None:
+    for page in (alice.get("/account").text, visitor.get("/login").text):
+        fields = re.findall(r'<input[^>]*type="password"[^>]*>', page)
+        assert fields
+        for field in fields:
+            assert " maxlength=" not in field
+            assert 'spellcheck="false"' in field
+            assert 'autocapitalize="none"' in field
+
+
+def test_fields_say_to_password_managers_what_they_are(alice: Browser, visitor: Browser) -> None:
+    def kinds(page: str) -> list[str]:
+        found = re.findall(r'<input[^>]*autocomplete="([a-z-]+)"[^>]*>', page)
+        return [kind for kind in found if kind != "name"]
+
+    assert kinds(visitor.get("/login").text) == ["username", "current-password"]
+    assert kinds(alice.get("/account").text) == ["username", "current-password", "new-password"]
 
 
 def test_password_of_an_account_without_one_cannot_be_changed(app: Flask, cast: Cast) -> None:
