@@ -24,7 +24,7 @@ RULE = f"At least {SHORTEST} characters. A few unrelated words are easy to remem
 
 #: zxcvbn's scale goes from 0 to 4; below this a guess succeeds in under a million tries.
 _WEAKEST_SCORE = 2
-_IN_WORDS = ("Very easy to guess", "Easy to guess", "Fair", "Good", "Strong")
+_IN_WORDS = ("very weak", "weak", "fair", "good", "strong")
 #: zxcvbn takes quadratic time; what follows can only make a password stronger.
 _JUDGED_CHARACTERS = 72
 #: zxcvbn tries every reading of the signs that stand for letters: with all of them at once
@@ -55,7 +55,7 @@ class Verdict:
     @property
     def words(self) -> str:
         """The verdict as people read it while they type."""
-        return self.problem or f"{_IN_WORDS[self.score]}."
+        return self.problem or f"Strength: {_IN_WORDS[self.score]}."
 
 
 def check_rules(password: str, about: Iterable[str] = (), field: str = "password") -> None:

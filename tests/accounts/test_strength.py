@@ -32,7 +32,7 @@ def ask(browser: Browser, password: str, **fields: str) -> dict[str, Any]:
         ("herons", False, "at least 12 characters"),
         ("password1234", False, "most common"),
         ("dragonmonkey", False, "easy to guess"),
-        (GOOD, True, "Strong"),
+        (GOOD, True, "Strength: strong."),
         ("x" * 1025, False, "at most 1024"),
     ],
 )

@@ -89,6 +89,8 @@ class Stage:
             Place("trash-empty", CAROL, "/trash"),
             Place("account", ALICE, "/account"),
             Place("account-wrong", ALICE, "/account", _wrong_password),
+            Place("account-weak", ALICE, "/account", _type_password("password1234")),
+            Place("account-strong", ALICE, "/account", _type_password("five loud rivers bend")),
             Place("error-404", ALICE, "/documents/00000000-0000-4000-8000-000000000000"),
             Place("error-405", ALICE, "/logout"),
             Place("error-413", BOB, "/documents", self._post_too_large),
@@ -327,6 +329,14 @@ def _wrong_password(page: Page) -> None:
     page.get_by_label("New password").fill("short")
     page.get_by_role("button", name="Change the password").click()
     page.wait_for_selector(".wrong")
+
+
+def _type_password(password: str) -> Callable[[Page], None]:
+    def act(page: Page) -> None:
+        page.get_by_label("New password").fill(password)
+        page.wait_for_selector(".strength.is-shown")
+
+    return act
 
 
 def _open_table(page: Page) -> None:

@@ -75,6 +75,6 @@ function show({ node, bar, words }, verdict) {
   const filled = verdict ? Math.max(1, verdict.score) : 0;
   node.dataset.taken = verdict ? String(verdict.taken) : "";
   [...bar.children].forEach((step, number) => step.classList.toggle("is-on", number < filled));
-  const text = verdict ? `${verdict.taken ? "Strength: " : ""}${verdict.words}` : "";
+  const text = verdict ? verdict.words : "";
   if (words.textContent !== text) words.textContent = text;
 }
