@@ -39,7 +39,7 @@ WITHOUT_CSRF_TOKEN = {
 }
 #: Who may ask the storage for what. Bytes leave through delivery; checks compare their hash.
 STORAGE_USES = {
-    "storage/delivery.py": {"read"},
+    "storage/delivery.py": {"read"},  # for one document, and for everything of its owner
     "admin/checks.py": {"read", "free_bytes"},
     "documents/uploads.py": {"receive", "remove"},
     "documents/housekeeping.py": {"abandoned", "blobs", "remove"},

@@ -18,6 +18,7 @@ from wtforms.fields import SelectChoice
 from wtforms.validators import InputRequired, Length
 
 from portal.accounts.passwords import LONGEST, RULE
+from portal.accounts.people import LANGUAGES
 
 _EMAIL = {"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"}
 
@@ -75,6 +76,14 @@ class AccountForm(FlaskForm):
     name = StringField(
         "Your name", [InputRequired("Enter your name.")], render_kw={"autocomplete": "name"}
     )
+    language = SelectField(
+        "Language",
+        choices=[
+            SelectChoice("", "As this browser says"),
+            *(SelectChoice(tag, name) for tag, name in LANGUAGES.items()),
+        ],
+        default="",
+    )
     timezone = SelectField("Time zone", description="Dates and times are shown in this zone.")
 
     def __init__(self, *args: object, **kwargs: object) -> None:
@@ -103,3 +112,11 @@ def _timezones() -> list[SelectChoice]:
         SelectChoice("", "As this browser says"),
         *(SelectChoice(name, name.replace("_", " ")) for name in zones),
     ]
+
+
+class DeletionForm(FlaskForm):
+    password = PasswordField(
+        "Your password",
+        [InputRequired("Enter your password.")],
+        render_kw={"autocomplete": "current-password"},
+    )

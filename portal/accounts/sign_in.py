@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import select
 
 from portal import audit
-from portal.accounts import passwords, sessions, throttle
+from portal.accounts import passwords, people, sessions, throttle
 from portal.accounts.emails import normalised
 from portal.accounts.sessions import SignedIn
 from portal.config import Settings
@@ -36,7 +36,9 @@ def sign_in(email: str, password: str, settings: Settings, *, remember: bool = F
     try:
         throttle.count(by_account, by_address)
     except TooManyTries:
-        audit.record_alone(audit.Action.SIGN_IN_REFUSED, email=email, reason="throttled")
+        audit.record_alone(
+            audit.Action.SIGN_IN_REFUSED, owner=email, email=email, reason="throttled"
+        )
         raise
     user = db.session.execute(
         select(User).where(User.email == email, User.disabled_at.is_(None))
@@ -45,7 +47,7 @@ def sign_in(email: str, password: str, settings: Settings, *, remember: bool = F
     # No transaction may stay open while bcrypt takes its time.
     db.session.commit()
     if not passwords.check_password(password, known, settings.bcrypt_rounds) or user is None:
-        audit.record_alone(audit.Action.SIGN_IN_REFUSED, email=email, reason="wrong")
+        audit.record_alone(audit.Action.SIGN_IN_REFUSED, owner=email, email=email, reason="wrong")
         raise SignInRefused
     with transaction() as session:
         # Disabled, or given another password, while this one was checked?
@@ -98,6 +100,7 @@ def change_password(person: SignedIn, current: str, new: str, settings: Settings
         user.password_hash = new_hash
         sessions.end_all(user.id, but=person.session_id)
         throttle.forgive(by_account)
+        people.tell_of_password(user)
         audit.record(audit.Action.PASSWORD_CHANGED, owner=user.email)
 
 
