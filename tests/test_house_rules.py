@@ -62,6 +62,7 @@ PRIVATE_MODELS = {
     "DiscardedBlob",
     "Document",
     "Invitation",
+    "KnownDevice",
     "Session",
     "ShareLink",
     "Version",

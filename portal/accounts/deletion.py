@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.orm import Session as DatabaseSession
 
 from portal import audit
-from portal.accounts import passwords, people, sessions, throttle
+from portal.accounts import browsers, passwords, people, sessions, throttle
 from portal.accounts.sessions import SignedIn
 from portal.config import Settings
 from portal.database import transaction
@@ -89,7 +89,12 @@ def ask(person: SignedIn, password: str, settings: Settings) -> None:
         if user is not None:
             here = audit.origin.get()
             notices.tell(
-                user, Notice.DELETION_ASKED, until=now + GRACE, address=here.address, at=now
+                user,
+                Notice.DELETION_ASKED,
+                browser=browsers.in_words(here.user_agent),
+                address=here.address,
+                at=now,
+                delete_after=now + GRACE,
             )
             audit.record(audit.Action.DELETION_ASKED, owner=user.email)
 
@@ -110,6 +115,12 @@ def withdraw(person: SignedIn) -> None:
 def possible_from(user: User) -> datetime | None:
     """When an admin can delete the account; None where nobody asked for it."""
     return None if user.deletion_asked_at is None else user.deletion_asked_at + GRACE
+
+
+def is_possible(user: User) -> bool:
+    """Whether the grace time is over, and the wish was not taken back."""
+    ends_at = possible_from(user)
+    return ends_at is not None and ends_at <= utcnow()
 
 
 def waiting() -> Sequence[User]:
@@ -155,7 +166,7 @@ def _check(person: User) -> None:
             f"{person.name} has not asked for this.",
             cure="They can do so on the page of their data; you can disable the account.",
         )
-    if ends_at > utcnow():
+    if not is_possible(person):
         day = f"{ends_at.day} {ends_at:%B %Y, %H:%M} UTC"
         raise Conflict(f"{person.name} can take this back until {day}.", cure="Wait until then.")
 

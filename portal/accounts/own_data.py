@@ -35,6 +35,8 @@ from portal.storage import archive, delivery
 from portal.storage.archive import Member, Paths
 
 _BATCH = 200
+#: For people, and for programs.
+_INDEX = tuple(f"index.{ending}" for ending in ("html", "json"))
 _DOCUMENTS, _OLDER, _TRASH = "Documents", "Older versions", "Trash"
 
 
@@ -128,7 +130,7 @@ def _members(
     app: Flask, person: SignedIn, ids: Sequence[int], facts: _Facts, activity: _Activity
 ) -> Iterator[Member]:
     paths, sums, filed = Paths(), _Sums(), list[Filed]()
-    index = {name: paths.take("", name) for name in ("index.json", "index.html", "SHA256SUMS")}
+    index = {name: paths.take("", name) for name in (*_INDEX, "SHA256SUMS")}
     for start in range(0, len(ids), _BATCH):
         with app.app_context():
             batch = access.grants_to_everything(person, ids[start : start + _BATCH])
@@ -143,7 +145,7 @@ def _members(
         page = app.jinja_env.get_template("accounts/own_data_index.html").generate(
             facts=facts, documents=filed, activity=activity, browser=browsers.in_words
         )
-    for name, texts in (("index.json", _json(facts, filed, activity)), ("index.html", page)):
+    for name, texts in zip(_INDEX, (page, _json(facts, filed, activity)), strict=True):
         pieces = sums.of(index[name], (text.encode() for text in texts))
         yield Member(index[name], facts.made_at, pieces)
     yield Member(index["SHA256SUMS"], facts.made_at, sums.lines())

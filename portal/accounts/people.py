@@ -162,13 +162,8 @@ def set_password(user: User, password: str, settings: Settings) -> None:
 def tell_of_password(user: User) -> None:
     """Mail somebody that their password is another one now; part of a transaction."""
     here = audit.origin.get()
-    notices.tell(
-        user,
-        Notice.PASSWORD_CHANGED,
-        browser=browsers.in_words(here.user_agent) if here.user_agent else "",
-        address=here.address,
-        at=utcnow(),
-    )
+    browser = browsers.in_words(here.user_agent) if here.user_agent else None
+    notices.tell(user, Notice.PASSWORD_CHANGED, browser=browser, address=here.address, at=utcnow())
 
 
 def save(user: User, *, name: str, role: Role, quota_bytes: int | None) -> None:

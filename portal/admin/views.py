@@ -37,7 +37,7 @@ from portal.documents.receiving import answer_json, flash_outcome, receive_all, 
 from portal.errors import BadRequest, Conflict
 from portal.forms import check, filling
 from portal.gate import wants_json
-from portal.models import Role, User, utcnow
+from portal.models import Role, User
 from portal.sharing import links
 from portal.sharing.views import revoke_many
 
@@ -50,8 +50,10 @@ def overview() -> ResponseReturnValue:
         "admin/overview.html",
         figures=figures.figures(),
         days=figures.days(),
-        leaving=[(each, deletion.possible_from(each)) for each in deletion.waiting()],
-        now=utcnow(),
+        leaving=[
+            (each, deletion.possible_from(each), deletion.is_possible(each))
+            for each in deletion.waiting()
+        ],
         checklist=[
             {"ok": each.ok, "title": each.name, "detail": each.detail, "cure": each.cure}
             for each in checks.quick(_settings())
@@ -250,7 +252,7 @@ def _person(person: User, form: PersonForm) -> dict[str, Any]:
         "form": form,
         "invitation_url": None,
         "deletion_from": deletion.possible_from(person),
-        "now": utcnow(),
+        "can_be_deleted": deletion.is_possible(person),
     }
 
 
