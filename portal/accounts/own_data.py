@@ -40,6 +40,10 @@ _INDEX = tuple(f"index.{ending}" for ending in ("html", "json"))
 _DOCUMENTS, _OLDER, _TRASH = "Documents", "Older versions", "Trash"
 
 
+class Ended(Exception):
+    """The account was disabled while the archive was on its way, which ends in the middle."""
+
+
 @dataclass(frozen=True, slots=True)
 class Filed:
     """One version of a document, and where it lies in the archive."""
@@ -134,6 +138,8 @@ def _members(
     for start in range(0, len(ids), _BATCH):
         with app.app_context():
             batch = access.grants_to_everything(person, ids[start : start + _BATCH])
+            if not access.own_account(person).is_active:
+                raise Ended("the account was disabled")
         for kept in batch:
             pieces = _open(app, kept)
             path = "" if pieces is None else _path(paths, kept)

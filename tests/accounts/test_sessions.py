@@ -282,7 +282,7 @@ def test_device_cookie_is_closed_and_lasts_a_year(app: Flask, alice: Browser) ->
 
 
 def test_device_cookie_of_an_encrypted_portal(make_app: Any) -> None:
-    app = make_app(base_url="https://portal.example.org", host="portal.example.org")
+    app = make_app(base_url="https://documents.example.org")
     Cast(app).person(ALICE, "Alice")
     browser = Browser(app)
     response = browser.sign_in(ALICE)
@@ -395,15 +395,15 @@ WORDS = [
     ),
     (
         (
-            f"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) {WEBKIT} Chrome/143.0.0.0 Safari/537.36 "
-            "OPR/125.0.0.0"
+            f"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) {WEBKIT} Chrome/143.0.0.0 "
+            "Safari/537.36 OPR/125.0.0.0"
         ),
         "Opera on macOS",
     ),
     (
         (
-            "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) "
-            "Version/19.1 Safari/605.1.15"
+            "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like "
+            "Gecko) Version/19.1 Safari/605.1.15"
         ),
         "Safari on macOS",
     ),
@@ -420,8 +420,8 @@ WORDS = [
     ),
     (
         (
-            "Mozilla/5.0 (iPad; CPU OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
-            "CriOS/143.0 Mobile/15E148 Safari/604.1"
+            "Mozilla/5.0 (iPad; CPU OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like "
+            "Gecko) CriOS/143.0 Mobile/15E148 Safari/604.1"
         ),
         "Chrome on iPad",
     ),
