@@ -40,7 +40,7 @@ WITHOUT_CSRF_TOKEN = {
 }
 #: Who may ask the storage for what. Bytes leave through delivery; checks compare their hash.
 STORAGE_USES = {
-    "storage/delivery.py": {"read"},
+    "storage/delivery.py": {"read"},  # for one document, and for everything of its owner
     "admin/checks.py": {"read", "free_bytes"},
     "documents/uploads.py": {"receive", "remove"},
     "documents/housekeeping.py": {"abandoned", "blobs", "remove"},
@@ -63,6 +63,7 @@ PRIVATE_MODELS = {
     "DiscardedBlob",
     "Document",
     "Invitation",
+    "KnownDevice",
     "Session",
     "ShareLink",
     "Version",

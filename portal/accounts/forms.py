@@ -19,6 +19,7 @@ from wtforms.fields import SelectChoice
 from wtforms.validators import InputRequired, Length
 
 from portal.accounts.passwords import LONGEST, RULE, SHORTEST
+from portal.accounts.people import LANGUAGES
 
 _EMAIL = {"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"}
 
@@ -78,6 +79,14 @@ class AccountForm(FlaskForm):
     name = StringField(
         "Your name", [InputRequired("Enter your name.")], render_kw={"autocomplete": "name"}
     )
+    language = SelectField(
+        "Language",
+        choices=[
+            SelectChoice("", "As this browser says"),
+            *(SelectChoice(tag, name) for tag, name in LANGUAGES.items()),
+        ],
+        default="",
+    )
     timezone = SelectField("Time zone", description="Dates and times are shown in this zone.")
 
     def __init__(self, *args: object, **kwargs: object) -> None:
@@ -101,3 +110,11 @@ def _timezones() -> list[SelectChoice]:
         SelectChoice("", "As this browser says"),
         *(SelectChoice(name, name.replace("_", " ")) for name in zones),
     ]
+
+
+class DeletionForm(FlaskForm):
+    password = PasswordField(
+        "Your password",
+        [InputRequired("Enter your password.")],
+        render_kw={"autocomplete": "current-password"},
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import select
 
 from portal import audit
-from portal.accounts import passwords, sessions, throttle
+from portal.accounts import known_devices, passwords, people, sessions, throttle
 from portal.accounts.emails import normalised
 from portal.accounts.sessions import SignedIn
 from portal.accounts.site import site_name
@@ -38,7 +38,9 @@ def sign_in(email: str, password: str, settings: Settings, *, remember: bool = F
     try:
         throttle.count(*limits)
     except TooManyTries:
-        audit.record_refusal(audit.Action.SIGN_IN_REFUSED, email=email, reason="throttled")
+        audit.record_refusal(
+            audit.Action.SIGN_IN_REFUSED, owner=email, email=email, reason="throttled"
+        )
         raise
     user = db.session.execute(
         select(User).where(User.email == email, User.disabled_at.is_(None))
@@ -49,7 +51,7 @@ def sign_in(email: str, password: str, settings: Settings, *, remember: bool = F
     with throttle.judging(*limits):
         is_right = passwords.check_password(password, known, settings.bcrypt_rounds)
     if not is_right or user is None:
-        audit.record_alone(audit.Action.SIGN_IN_REFUSED, email=email, reason="wrong")
+        audit.record_alone(audit.Action.SIGN_IN_REFUSED, owner=email, email=email, reason="wrong")
         raise SignInRefused
     with transaction() as session:
         # Disabled, or given another password, while this one was checked?
@@ -103,11 +105,23 @@ def change_password(person: SignedIn, current: str, new: str, settings: Settings
         user.password_hash = new_hash
         sessions.end_all(user.id, but=person.session_id)
         throttle.clear(by_person)
+        people.tell_of_password(user)
         audit.record(audit.Action.PASSWORD_CHANGED, owner=user.email)
 
 
 def _limits(email: str) -> tuple[Limit, ...]:
-    return throttle.for_account(email), throttle.for_address(audit.origin.get().address)
+    """What a try counts against.
+
+    A browser from which the account was signed in to before has a count of its own, so that
+    nobody else's guesses shut its owner out: only who has its cookie can use it up. Asked
+    alike for accounts that are there and that are not.
+    """
+    here = audit.origin.get()
+    if here.device:
+        user_id = db.session.scalar(select(User.id).where(User.email == email))
+        if known_devices.is_known(user_id or 0, here.device):
+            return (throttle.for_device(f"{user_id} {here.device}"),)
+    return throttle.for_account(email), throttle.for_address(here.address)
 
 
 def _not_current() -> Invalid:

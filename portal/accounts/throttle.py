@@ -59,6 +59,11 @@ def for_proof(email: str) -> Limit:
     return Limit("proof", email, 10, timedelta(minutes=15))
 
 
+def for_device(device: str) -> Limit:
+    """Guesses from a browser that was signed in to the account before; `device` is its token."""
+    return Limit("device", device, 10, timedelta(minutes=15))
+
+
 def for_link(link: str) -> Limit:
     """Guesses at the password of one share link."""
     return Limit("link", link, 10, timedelta(minutes=15))

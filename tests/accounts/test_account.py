@@ -1,4 +1,4 @@
-"""One's own account: name, time zone, password."""
+"""One's own account: name, language, time zone, password."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 import time
 import unicodedata
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -31,14 +32,20 @@ def test_page_shows_who_one_is(alice: Browser) -> None:
     assert 'value="Alice Archer"' in page
 
 
-def test_name_and_zone_are_saved(app: Flask, alice: Browser) -> None:
-    data = {"name": "  Alice   Baker ", "timezone": "Europe/Berlin"}
+def test_name_language_and_zone_are_saved(app: Flask, alice: Browser) -> None:
+    data = {"name": "  Alice   Baker ", "timezone": "Europe/Berlin", "language": "en"}
     response = alice.post("/account", data)
     assert (response.status_code, response.location) == (303, "/account")
     user = user_named(app, "alice@example.org")
-    assert (user.name, user.timezone) == ("Alice Baker", "Europe/Berlin")
+    assert (user.name, user.timezone, user.language) == ("Alice Baker", "Europe/Berlin", "en")
+    assert '<option selected value="en">English</option>' in alice.get("/account").text
     (event,) = events(app, "user.changed")
     assert (event.actor, event.owner) == ("alice@example.org", "alice@example.org")
+    assert event.detail["changed"] == {
+        "name": ["Alice Archer", "Alice Baker"],
+        "timezone": ["", "Europe/Berlin"],
+        "language": ["", "en"],
+    }
 
 
 def test_saving_what_is_there_already_is_no_event(app: Flask, alice: Browser) -> None:
@@ -48,7 +55,13 @@ def test_saving_what_is_there_already_is_no_event(app: Flask, alice: Browser) ->
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("name", ""), ("name", " "), ("name", "x" * 201), ("timezone", "Middle/Earth")],
+    [
+        ("name", ""),
+        ("name", " "),
+        ("name", "x" * 201),
+        ("timezone", "Middle/Earth"),
+        ("language", "tlh"),
+    ],
 )
 def test_field_that_breaks_a_rule_changes_nothing(
     app: Flask, alice: Browser, field: str, value: str
@@ -58,6 +71,22 @@ def test_field_that_breaks_a_rule_changes_nothing(
     assert response.status_code == 422
     assert f'id="{field}-wrong"' in response.text
     assert database_dump(app) == before
+
+
+def test_language_the_portal_does_not_speak_is_refused_by_the_service_too(
+    app: Flask, alice: Browser
+) -> None:
+    with app.app_context():
+        user_id = people.by_email("alice@example.org").id
+        with pytest.raises(Invalid) as caught:
+            people.save_own(user_id, name="Alice", timezone="", language="tlh")
+    assert "language" in caught.value.errors
+
+
+def test_dates_follow_the_chosen_zone(alice: Browser, deed: dict[str, Any]) -> None:
+    alice.post("/account", {"name": "Alice", "timezone": "Asia/Tokyo", "language": "en"})
+    assert "JST" in alice.get("/account/activity").text
+    assert "JST" in alice.get("/account/sessions").text
 
 
 def test_nobody_makes_themselves_an_admin(app: Flask, alice: Browser) -> None:

@@ -118,8 +118,9 @@ def test_whole_ipv6_network_is_one_address(one: str, other: str, same: bool) -> 
 
 
 def test_kinds_do_not_mix() -> None:
-    kinds = (throttle.for_account, throttle.for_address, throttle.for_link, throttle.for_proof)
-    assert len({kind("x").key for kind in kinds}) == 4
+    kinds = (throttle.for_account, throttle.for_address, throttle.for_link)
+    kinds = (*kinds, throttle.for_proof, throttle.for_device)
+    assert len({kind("x").key for kind in kinds}) == 5
 
 
 def test_cleared_count_begins_anew_and_no_other(app: Flask) -> None:
@@ -243,6 +244,54 @@ def test_guesses_at_one_account_shut_nobody_else_out(app: Flask, alice: Any, bob
     for number in range(12):
         guess(browser, token, "alice@example.org", f"192.0.2.{number}")
     assert guess(browser, token, "bob@example.org", "203.0.113.1", PASSWORD) == 303
+
+
+def test_browser_that_was_signed_in_before_is_not_shut_out_by_strangers(
+    app: Flask, alice: Browser
+) -> None:
+    alice.post("/logout")
+    for _ in range(12):
+        Browser(app).sign_in("alice@example.org", WRONG)
+    assert Browser(app).sign_in("alice@example.org").status_code == 429
+    alice.email = ""
+    assert alice.sign_in("alice@example.org").status_code == 303
+    assert Browser(app).sign_in("alice@example.org").status_code == 429
+
+
+def test_browser_that_was_signed_in_before_has_ten_guesses_of_its_own(
+    app: Flask, alice: Browser
+) -> None:
+    alice.post("/logout")
+    alice.email = ""
+    statuses = [alice.sign_in("alice@example.org", WRONG).status_code for _ in range(12)]
+    assert statuses == [401] * 10 + [429] * 2
+    assert alice.sign_in("alice@example.org").status_code == 429
+    assert Browser(app).sign_in("alice@example.org").status_code == 303
+
+
+def test_known_browser_is_known_to_its_own_account_alone(
+    app: Flask, alice: Browser, bob: Browser
+) -> None:
+    """With an account of one's own one gets no more guesses at somebody else's."""
+    bob.post("/logout")
+    bob.email = ""
+    statuses = [bob.sign_in("alice@example.org", WRONG).status_code for _ in range(12)]
+    assert statuses == [401] * 10 + [429] * 2
+    unknown = [bob.sign_in("nobody@example.org", WRONG).status_code for _ in range(12)]
+    assert unknown == statuses
+
+
+def test_right_password_from_a_known_browser_forgives_no_stranger(
+    app: Flask, alice: Browser
+) -> None:
+    stranger = Browser(app)
+    for _ in range(9):
+        assert stranger.sign_in("alice@example.org", WRONG).status_code == 401
+    alice.post("/logout")
+    alice.email = ""
+    assert alice.sign_in("alice@example.org").status_code == 303
+    assert stranger.sign_in("alice@example.org", WRONG).status_code == 401
+    assert stranger.sign_in("alice@example.org", WRONG).status_code == 429
 
 
 def test_who_is_signed_in_stays_so_whoever_guesses(app: Flask, alice: Browser) -> None:
