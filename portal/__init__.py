@@ -26,10 +26,10 @@ from portal import (
     questions,
     storage,
 )
-from portal.accounts import setup
+from portal.accounts.site import site_name
 from portal.accounts.views import accounts
 from portal.admin.views import admin
-from portal.audit import journal
+from portal.audit import journal, refusals
 from portal.config import Settings
 from portal.cookie import CookieSessions
 from portal.documents.views import documents
@@ -62,6 +62,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     headers.init_app(app, settings)
     answers.init_app(app)
     gate.init_app(app, settings)
+    refusals.init_app(app)
     presentation.init_app(app)
     _name_the_site(app, settings)
 
@@ -91,6 +92,7 @@ def _configure(app: Flask, settings: Settings) -> None:
     app.config.update(
         SECRET_KEY=settings.secret_key,
         SESSION_COOKIE_NAME=f"{prefix}portal_session",
+        DEVICE_COOKIE_NAME=f"{prefix}portal_device",
         SESSION_COOKIE_SECURE=settings.is_https,
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
@@ -117,6 +119,6 @@ def _name_the_site(app: Flask, settings: Settings) -> None:
     @app.context_processor
     def site() -> dict[str, object]:
         try:
-            return {"site_name": setup.site_name(settings)}
+            return {"site_name": site_name(settings)}
         except SQLAlchemyError:  # the page that says so needs a name too
             return {"site_name": settings.site_name}

@@ -21,6 +21,7 @@ from sqlalchemy import (
     Uuid,
     and_,
     bindparam,
+    case,
     func,
     literal,
     or_,
@@ -117,6 +118,56 @@ def grant_to_user(person: Person, document_id: uuid.UUID, version: int | None = 
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """One version of a document as its owner takes it away with them."""
+
+    grant: Grant
+    number: int
+    is_newest: bool
+    note: str
+    trashed_at: datetime | None
+    uploaded_at: datetime
+    uploaded_by_name: str
+
+
+def everything_of(person: Person) -> Sequence[int]:
+    """What `person` owns, by name, then what lies in their trash: for `grants_to_everything`."""
+    live = select(Document.id).where(visible_documents(person))
+    trashed = select(Document.id).where(trashed_documents(person))
+    return [
+        *db.session.scalars(live.order_by(Document.name_key, Document.id)),
+        *db.session.scalars(trashed.order_by(Document.trashed_at.desc(), Document.id)),
+    ]
+
+
+def grants_to_everything(person: Person, ids: Sequence[int]) -> Sequence[Kept]:
+    """Grant `person` every version of those of their own documents, trashed ones included.
+
+    In the order of `ids`, older versions first. What was deleted since is left out, and so is
+    everything once the account was disabled.
+    """
+    uploader = aliased(User)
+    found = db.session.execute(
+        _GRANT_COLUMNS.add_columns(
+            Document.id,
+            Version.number,
+            Version.number == Document.version,
+            Document.note,
+            Document.trashed_at,
+            Version.uploaded_at,
+            uploader.name,
+        )
+        .join(uploader, uploader.id == Version.uploaded_by_id)
+        .where(
+            Document.id.in_(ids), Document.owner_id == person.user_id, User.disabled_at.is_(None)
+        )
+    )
+    place = {document_id: number for number, document_id in enumerate(ids)}
+    rows: list[Sequence[Any]] = sorted(found, key=lambda row: (place[row[7]], row[8]))
+    return [Kept(_grant(row[:7], Reason.OWNER), *row[8:]) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
 class OpenLink:
     """A share link that works at this moment, and what a stranger may know of it.
 
@@ -177,7 +228,7 @@ def open_link(token: str) -> OpenLink:
             Document.name,
             Document.size_bytes,
             Document.media_type,
-            User.name,
+            case((User.deleted_at.is_(None), User.name), else_="whoever sent it to you"),
             User.email,
             ShareLink.created_at,
             ShareLink.expires_at,
@@ -192,7 +243,7 @@ def open_link(token: str) -> OpenLink:
         .where(ShareLink.token_hash == hash_token(token))
     ).one_or_none()
     if row is None:
-        audit.record_alone(audit.Action.LINK_REFUSED, reason="unknown")
+        audit.record_refusal(audit.Action.LINK_REFUSED, reason="unknown")
         raise _no_such_link()
     facts: Sequence[Any] = row
     link = OpenLink(*facts[:14])
@@ -218,7 +269,7 @@ def gone(link: OpenLink, revoked_at: datetime | None = None) -> Gone:
         why, what = "expired", f"This link stopped working on {day}."
     else:
         why, what = "ended", "This link no longer works."
-    audit.record_alone(
+    audit.record_refusal(
         audit.Action.LINK_REFUSED,
         document=link.document_id,
         owner=link.owner_email,
@@ -276,7 +327,9 @@ def directory_for(admin: Person, owner_id: uuid.UUID) -> User:
     """The person whose directory an admin may see as names and sizes. Raises `NotFound`."""
     if not admin.is_admin:
         raise _denied(None)
-    owner = db.session.execute(select(User).where(User.public_id == owner_id)).scalar_one_or_none()
+    owner = db.session.execute(
+        select(User).where(User.public_id == owner_id, User.deleted_at.is_(None))
+    ).scalar_one_or_none()
     if owner is None:
         raise NotFound
     return owner

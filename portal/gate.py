@@ -78,6 +78,8 @@ def init_app(app: Flask, settings: Settings) -> None:
     def load(token: str) -> SignedIn | None:
         return sessions.load(token, settings)
 
+    device_cookie = app.config["DEVICE_COOKIE_NAME"]
+
     @app.before_request
     def gate() -> ResponseReturnValue | None:
         here = request._get_current_object()  # type: ignore[attr-defined] # found once
@@ -85,7 +87,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         _check_host(own_hosts, is_probe=here.path in {"/healthz", "/readyz"})
         person = current_user._get_current_object()
         signed_in = person if isinstance(person, SignedIn) else None
-        _remember_origin(here, signed_in)
+        _remember_origin(here, signed_in, here.cookies.get(device_cookie, ""))
         if signed_in is None and not getattr(view, "is_public", False):
             return _to_sign_in()
         if here.blueprint in ADMIN_BLUEPRINTS and not (signed_in and signed_in.is_admin):
@@ -136,12 +138,13 @@ def _check_origin(request: Request, own_origins: set[str], view: object) -> None
         )
 
 
-def _remember_origin(request: Request, person: SignedIn | None) -> None:
+def _remember_origin(request: Request, person: SignedIn | None, device: str) -> None:
     audit.origin.set(
         audit.Origin(
             actor=person.email if person else "visitor",
             address=request.remote_addr or "",
             user_agent=request.headers.get("User-Agent", ""),
+            device=device,
         )
     )
 

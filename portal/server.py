@@ -17,6 +17,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from multiprocessing.util import Finalize
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ from granian.log import LogLevels
 from granian.server.mp import MPServer
 
 from portal import create_app, stalled
+from portal.audit import refusals
 from portal.config import Settings
 from portal.lifeline import die_with
 
@@ -142,6 +144,8 @@ def worker_application(
     app = create_app(settings)
     _log_like_the_portal()
     stalled.Watch(port).start()
+    # What is counted in memory is written when this process is stopped.
+    Finalize(None, refusals.write_counts, args=(app,), exitpriority=1)
     # granian copies the environment into every request, where secrets do not belong and a
     # variable HTTP_… would look like a header. The settings have been read.
     for name in [name for name in os.environ if name.startswith(("PORTAL_", "HTTP_"))]:

@@ -26,6 +26,7 @@ TEMPLATES = ROOT / "templates"
 PUBLIC = {
     "accounts.invitation",
     "accounts.login",
+    "accounts.password_strength",
     "accounts.provider",
     "accounts.provider_callback",
     "accounts.setup",
@@ -41,7 +42,7 @@ WITHOUT_CSRF_TOKEN = {
 }
 #: Who may ask the storage for what. Bytes leave through delivery; checks compare their hash.
 STORAGE_USES = {
-    "storage/delivery.py": {"read"},
+    "storage/delivery.py": {"read"},  # for one document, and for everything of its owner
     "admin/checks.py": {"read", "free_bytes"},
     "documents/uploads.py": {"receive", "remove"},
     "documents/housekeeping.py": {"abandoned", "blobs", "remove"},
@@ -65,6 +66,7 @@ PRIVATE_MODELS = {
     "Document",
     "Identity",
     "Invitation",
+    "KnownDevice",
     "Session",
     "ShareLink",
     "Version",
@@ -298,7 +300,7 @@ def test_every_route_is_documented(app: Flask) -> None:
 
 @pytest.mark.parametrize("action", list(Action))
 def test_every_audit_event_is_put_into_words(action: Action) -> None:
-    names = "name old_name reason email label old_email new_email issuer policy new problem"
+    names = "name old_name reason email label old_email new_email issuer policy new problem count"
     facts = json.dumps(dict.fromkeys(names.split(), "something"))
     words = sentence(action.value, "alice@example.org", facts)
     assert words != action.value

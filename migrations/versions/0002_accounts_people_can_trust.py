@@ -208,6 +208,7 @@ def upgrade() -> None:
         batch_op.add_column(
             sa.Column("deletion_asked_at", sa.DateTime(timezone=True), nullable=True)
         )
+        batch_op.add_column(sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True))
 
     with op.batch_alter_table("users", schema=None) as batch_op:
         batch_op.alter_column(
@@ -217,9 +218,23 @@ def upgrade() -> None:
             server_default=None,
         )
 
+    # Not in a batch: a table made anew would lose the triggers that keep it append-only.
+    op.create_index("ix_audit_events_owner_seq", "audit_events", ["owner", "seq"], unique=False)
+    op.create_index(
+        "ix_audit_events_email_changes",
+        "audit_events",
+        ["owner", "seq"],
+        unique=False,
+        sqlite_where=sa.text("action = 'user.email_changed'"),
+        postgresql_where=sa.text("action = 'user.email_changed'"),
+    )
+
 
 def downgrade() -> None:
+    op.drop_index("ix_audit_events_email_changes", table_name="audit_events")
+    op.drop_index("ix_audit_events_owner_seq", table_name="audit_events")
     with op.batch_alter_table("users", schema=None) as batch_op:
+        batch_op.drop_column("deleted_at")
         batch_op.drop_column("deletion_asked_at")
         batch_op.drop_column("language")
 

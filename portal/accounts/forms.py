@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 from zoneinfo import available_timezones
 
 from flask_wtf import FlaskForm
@@ -17,9 +18,21 @@ from wtforms import (
 from wtforms.fields import SelectChoice
 from wtforms.validators import InputRequired, Length
 
-from portal.accounts.passwords import LONGEST, RULE
+from portal.accounts.passwords import LONGEST, RULE, SHORTEST
+from portal.accounts.people import LANGUAGES
 
 _EMAIL = {"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"}
+
+
+class NewPasswordField(PasswordField):
+    """Where a password is chosen: shows the rule, and how strong it is while one types."""
+
+    def __init__(self, label: str, problem: str, **kwargs: Any) -> None:
+        kwargs.setdefault("description", RULE)
+        # Some password managers make one that fits by this.
+        rules = f"minlength: {SHORTEST}; maxlength: {LONGEST}; allowed: unicode"
+        given = {"autocomplete": "new-password", "passwordrules": rules}
+        super().__init__(label, [InputRequired(problem)], render_kw=given, **kwargs)
 
 
 class SignInForm(FlaskForm):
@@ -30,7 +43,8 @@ class SignInForm(FlaskForm):
     )
     password = PasswordField(
         "Password",
-        [InputRequired("Enter your password."), Length(max=LONGEST * 4)],
+        # No length: a browser would cut what is pasted, and say nothing.
+        [InputRequired("Enter your password.")],
         render_kw={"autocomplete": "current-password"},
     )
     remember = BooleanField("Keep me signed in on this device")
@@ -45,12 +59,7 @@ class SetupForm(FlaskForm):
     email = EmailField(
         "Your e-mail address", [InputRequired("Enter your e-mail address.")], render_kw=_EMAIL
     )
-    password = PasswordField(
-        "Choose a password",
-        [InputRequired("Choose a password.")],
-        description=RULE,
-        render_kw={"autocomplete": "new-password"},
-    )
+    password = NewPasswordField("Choose a password", "Choose a password.")
     site_name = StringField(
         "Name of the portal",
         [Length(max=60, message="Use a name of at most 60 characters.")],
@@ -63,17 +72,20 @@ class InvitationForm(FlaskForm):
     name = StringField(
         "Your name", [InputRequired("Enter your name.")], render_kw={"autocomplete": "name"}
     )
-    password = PasswordField(
-        "Choose a password",
-        [InputRequired("Choose a password.")],
-        description=RULE,
-        render_kw={"autocomplete": "new-password"},
-    )
+    password = NewPasswordField("Choose a password", "Choose a password.")
 
 
 class AccountForm(FlaskForm):
     name = StringField(
         "Your name", [InputRequired("Enter your name.")], render_kw={"autocomplete": "name"}
+    )
+    language = SelectField(
+        "Language",
+        choices=[
+            SelectChoice("", "As this browser says"),
+            *(SelectChoice(tag, name) for tag, name in LANGUAGES.items()),
+        ],
+        default="",
     )
     timezone = SelectField("Time zone", description="Dates and times are shown in this zone.")
 
@@ -88,12 +100,7 @@ class PasswordForm(FlaskForm):
         [InputRequired("Enter your current password.")],
         render_kw={"autocomplete": "current-password"},
     )
-    new_password = PasswordField(
-        "New password",
-        [InputRequired("Choose a new password.")],
-        description=RULE,
-        render_kw={"autocomplete": "new-password"},
-    )
+    new_password = NewPasswordField("New password", "Choose a new password.")
 
 
 @cache
@@ -103,3 +110,11 @@ def _timezones() -> list[SelectChoice]:
         SelectChoice("", "As this browser says"),
         *(SelectChoice(name, name.replace("_", " ")) for name in zones),
     ]
+
+
+class DeletionForm(FlaskForm):
+    password = PasswordField(
+        "Your password",
+        [InputRequired("Enter your password.")],
+        render_kw={"autocomplete": "current-password"},
+    )

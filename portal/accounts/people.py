@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 import uuid
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Protocol
 from zoneinfo import available_timezones
@@ -13,17 +14,22 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session as DatabaseSession
 
 from portal import audit
-from portal.accounts import passwords, sessions
+from portal.accounts import browsers, passwords, sessions, throttle
 from portal.accounts.emails import checked
+from portal.accounts.site import site_name
 from portal.config import Settings
 from portal.database import transaction
 from portal.errors import Conflict, Invalid, NotFound
 from portal.extensions import db
+from portal.mail import notices
+from portal.mail.notices import Notice
 from portal.models import Invitation, Role, User, utcnow
 from portal.tokens import hash_token, new_token
 
 INVITATION_DAYS = 7
 LONGEST_NAME = 200
+#: The languages the portal has texts in (BCP 47), each by its own name.
+LANGUAGES = {"en": "English"}
 
 
 def create(
@@ -42,7 +48,7 @@ def create(
     email = checked(email)
     name = checked_name(name) if name.strip() else email.partition("@")[0]
     if password is not None:
-        passwords.check_rules(password, (email, name))
+        passwords.check_rules(password, (email, name, site_name(settings)))
         password_hash = passwords.hash_password(password, settings.bcrypt_rounds)
     else:
         password_hash = None
@@ -63,6 +69,13 @@ def create(
             raise _taken(email) from error
         audit.record(audit.Action.USER_CREATED, owner=email, name=name, role=role.value)
     return user
+
+
+def everybody() -> Sequence[User]:
+    """Every account there is, by name."""
+    return db.session.scalars(
+        select(User).where(User.deleted_at.is_(None)).order_by(User.name, User.id)
+    ).all()
 
 
 def invite(user: User) -> str:
@@ -105,7 +118,7 @@ def accept_invitation(token: str, name: str, password: str, settings: Settings) 
     """Set name and password, end the invitation, and sign in; answers the session's token."""
     user = invited(token)
     name = checked_name(name)
-    passwords.check_rules(password, (user.email, name))
+    passwords.check_rules(password, (user.email, name, site_name(settings)))
     db.session.commit()
     password_hash = passwords.hash_password(password, settings.bcrypt_rounds)
     with transaction() as session:
@@ -126,22 +139,36 @@ def by_email(email: str) -> User:
 
 
 def by_public_id(public_id: uuid.UUID) -> User:
-    """The account of a public id, for admins. Raises `NotFound`."""
-    user = db.session.execute(select(User).where(User.public_id == public_id)).scalar_one_or_none()
+    """The account of a public id, for admins. Raises `NotFound`, also once it was deleted."""
+    user = db.session.execute(
+        select(User).where(User.public_id == public_id, User.deleted_at.is_(None))
+    ).scalar_one_or_none()
     if user is None:
         raise NotFound
     return user
 
 
 def set_password(user: User, password: str, settings: Settings) -> None:
-    """Give somebody a new password; all their sessions and invitations end."""
-    passwords.check_rules(password, (user.email, user.name))
+    """Give somebody a new password; all their sessions and invitations end.
+
+    Guesses made before are forgotten: whoever was shut out by them can sign in at once.
+    """
+    passwords.check_rules(password, (user.email, user.name, site_name(settings)))
     password_hash = passwords.hash_password(password, settings.bcrypt_rounds)
     with transaction() as session:
         session.execute(update(User).where(User.id == user.id).values(password_hash=password_hash))
         _end_invitations(session, user.id)
         sessions.end_all(user.id)
+        throttle.clear(throttle.for_account(user.email))
+        tell_of_password(user)
         audit.record(audit.Action.PASSWORD_CHANGED, owner=user.email)
+
+
+def tell_of_password(user: User) -> None:
+    """Mail somebody that their password is another one now; part of a transaction."""
+    here = audit.origin.get()
+    browser = browsers.in_words(here.user_agent) if here.user_agent else None
+    notices.tell(user, Notice.PASSWORD_CHANGED, browser=browser, address=here.address, at=utcnow())
 
 
 def save(user: User, *, name: str, role: Role, quota_bytes: int | None) -> None:
@@ -150,7 +177,7 @@ def save(user: User, *, name: str, role: Role, quota_bytes: int | None) -> None:
     with transaction() as session:
         before = {"name": user.name, "role": user.role, "quota_bytes": user.quota_bytes}
         if user.is_admin and role is not Role.ADMIN:
-            _refuse_last_admin(session, user)
+            refuse_last_admin(session, user)
         user.name, user.role, user.quota_bytes = name, role.value, quota_bytes
         after = {"name": name, "role": role.value, "quota_bytes": quota_bytes}
         changed = {key: [before[key], after[key]] for key in before if before[key] != after[key]}
@@ -158,17 +185,26 @@ def save(user: User, *, name: str, role: Role, quota_bytes: int | None) -> None:
             audit.record(audit.Action.USER_CHANGED, owner=user.email, changed=changed)
 
 
-def save_own(user_id: int, *, name: str, timezone: str) -> None:
-    """Change what everybody may change of their own account."""
+def save_own(user_id: int, *, name: str, timezone: str, language: str = "") -> None:
+    """Change what everybody may change of their own account.
+
+    `timezone` is an IANA name and `language` one of `LANGUAGES`; empty is the browser's own.
+    """
     name = checked_name(name)
+    if language and language not in LANGUAGES:
+        problem = "Choose a language from the list."
+        raise Invalid(problem, errors={"language": problem})
     if timezone and timezone not in available_timezones():
         problem = "Choose a time zone from the list."
         raise Invalid(problem, errors={"timezone": problem})
     with transaction() as session:
         user = session.get_one(User, user_id)
-        if (user.name, user.timezone) != (name, timezone):
-            user.name, user.timezone = name, timezone
-            audit.record(audit.Action.USER_CHANGED, owner=user.email, changed={"name": name})
+        after = {"name": name, "timezone": timezone, "language": language}
+        before = {key: getattr(user, key) for key in after}
+        changed = {key: [before[key], after[key]] for key in after if before[key] != after[key]}
+        if changed:
+            user.name, user.timezone, user.language = name, timezone, language
+            audit.record(audit.Action.USER_CHANGED, owner=user.email, changed=changed)
 
 
 def disable(user: User) -> None:
@@ -180,7 +216,7 @@ def disable(user: User) -> None:
         if user.disabled_at is not None:
             return
         if user.is_admin:
-            _refuse_last_admin(session, user)
+            refuse_last_admin(session, user)
         user.disabled_at = utcnow()
         _end_invitations(session, user.id)
         sessions.end_all(user.id)
@@ -196,11 +232,12 @@ def enable(user: User) -> None:
         audit.record(audit.Action.USER_ENABLED, owner=user.email)
 
 
-def end_sessions(user: User) -> None:
-    """Sign somebody out everywhere."""
+def end_sessions(user: User) -> int:
+    """Sign somebody out everywhere; answers on how many devices."""
     with transaction():
-        sessions.end_all(user.id)
-        audit.record(audit.Action.SESSIONS_ENDED, owner=user.email)
+        ended = sessions.end_all(user.id)
+        audit.record(audit.Action.SESSIONS_ENDED, owner=user.email, ended=ended)
+    return ended
 
 
 def end_invitations(user: User) -> None:
@@ -237,7 +274,8 @@ def _taken(email: str) -> Conflict:
     return Conflict(problem, cure="Look for it in the list.", errors={"email": problem})
 
 
-def _refuse_last_admin(session: DatabaseSession, user: User) -> None:
+def refuse_last_admin(session: DatabaseSession, user: User) -> None:
+    """Raise `Conflict` if `user` is the last admin who can sign in; part of a transaction."""
     # Locking all admins' rows puts two who demote each other in a line.
     admins = session.scalars(
         select(User.id)

@@ -13,8 +13,11 @@ from flask_login import UserMixin
 from sqlalchemy import LargeBinary, bindparam, delete, select, update
 
 from portal import audit
+from portal.accounts import browsers, known_devices
 from portal.config import Settings
 from portal.database import transaction
+from portal.mail import notices
+from portal.mail.notices import Notice
 from portal.models import Role, Session, User, UtcDateTime, utcnow
 from portal.questions import Question
 from portal.tokens import hash_token, new_token
@@ -53,11 +56,19 @@ class SignedIn(UserMixin):
 def start(
     user: User, settings: Settings, *, remember: bool, has_second_factor: bool = False
 ) -> str:
-    """Open a session for `user` within a transaction; answers its token."""
+    """Open a session for `user` within a transaction; answers its token.
+
+    Every way of signing in passes here: from a browser that is new to the account it mails
+    the person, unless nobody ever signed in to it before.
+    """
     token = new_token()
     now = utcnow()
     here = audit.origin.get()
     with transaction() as database:
+        was_here_before = user.last_seen_at is not None
+        if was_here_before and not known_devices.is_known(user.id, here.device):
+            browser = browsers.in_words(here.user_agent)
+            notices.tell(user, Notice.NEW_DEVICE, browser=browser, address=here.address, at=now)
         database.add(
             Session(
                 token_hash=hash_token(token),
@@ -108,13 +119,18 @@ def end(person: SignedIn) -> None:
         audit.record(audit.Action.SIGNED_OUT, owner=person.email)
 
 
-def end_all(user_id: int, *, but: int | None = None) -> None:
-    """End every session of somebody, but perhaps the present one; part of a transaction."""
+def end_all(user_id: int, *, but: int | None = None) -> int:
+    """End every session of somebody, but perhaps the present one; part of a transaction.
+
+    Every other browser is new to the account from then on. Answers how many have ended.
+    """
     with transaction() as database:
         statement = delete(Session).where(Session.user_id == user_id)
         if but is not None:
             statement = statement.where(Session.id != but)
-        database.execute(statement)
+        ended = database.execute(statement.returning(Session.id)).all()
+        known_devices.forget_others(user_id, audit.origin.get().device)
+    return len(ended)
 
 
 _BY_TOKEN = Question(

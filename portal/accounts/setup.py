@@ -48,8 +48,8 @@ def complete(
     """
     check(token)
     name, email = people.checked_name(name), checked(email)
-    passwords.check_rules(password, (email, name))
     site_name = checked_site_name(site_name)
+    passwords.check_rules(password, (email, name, site_name))
     db.session.commit()
     password_hash = passwords.hash_password(password, settings.bcrypt_rounds)
     with transaction() as session:
@@ -70,14 +70,6 @@ def complete(
         session.flush()
         audit.record(audit.Action.SETUP_COMPLETED, actor=email, owner=email, name=name)
         return sessions.start(admin, settings, remember=False)
-
-
-def site_name(settings: Settings) -> str:
-    """The portal's name: the setting where one is set, else the one chosen at set-up."""
-    if settings.site_name != Settings.site_name:
-        return settings.site_name
-    chosen = db.session.scalar(select(Setup.site_name).where(Setup.id == 1))
-    return chosen or settings.site_name
 
 
 def checked_site_name(name: str) -> str:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from sqlalchemy import select
 
 from portal import audit
-from portal.accounts import passwords, sessions, throttle
+from portal.accounts import known_devices, passwords, people, sessions, throttle
 from portal.accounts.emails import normalised
 from portal.accounts.sessions import SignedIn
+from portal.accounts.site import site_name
+from portal.accounts.throttle import Limit
 from portal.config import Settings
 from portal.database import transaction
 from portal.errors import Invalid, PortalError, TooManyTries
@@ -28,15 +30,17 @@ def sign_in(email: str, password: str, settings: Settings, *, remember: bool = F
     """Open a session and answer its token.
 
     An unknown account, a disabled one and a wrong password give the same `SignInRefused`
-    after the same work. Raises `TooManyTries` after too many.
+    after the same work. Raises `TooManyTries` after too many, `Busy` under a flood.
     """
     email = normalised(email)
-    by_account = throttle.for_account(email)
-    by_address = throttle.for_address(audit.origin.get().address)
+    limits = _limits(email)
+    passwords.refuse_when_busy()
     try:
-        throttle.count(by_account, by_address)
+        throttle.count(*limits)
     except TooManyTries:
-        audit.record_alone(audit.Action.SIGN_IN_REFUSED, email=email, reason="throttled")
+        audit.record_refusal(
+            audit.Action.SIGN_IN_REFUSED, owner=email, email=email, reason="throttled"
+        )
         raise
     user = db.session.execute(
         select(User).where(User.email == email, User.disabled_at.is_(None))
@@ -44,15 +48,17 @@ def sign_in(email: str, password: str, settings: Settings, *, remember: bool = F
     known = user.password_hash if user else None
     # No transaction may stay open while bcrypt takes its time.
     db.session.commit()
-    if not passwords.check_password(password, known, settings.bcrypt_rounds) or user is None:
-        audit.record_alone(audit.Action.SIGN_IN_REFUSED, email=email, reason="wrong")
+    with throttle.judging(*limits):
+        is_right = passwords.check_password(password, known, settings.bcrypt_rounds)
+    if not is_right or user is None:
+        audit.record_alone(audit.Action.SIGN_IN_REFUSED, owner=email, email=email, reason="wrong")
         raise SignInRefused
     with transaction() as session:
         # Disabled, or given another password, while this one was checked?
         session.refresh(user, with_for_update=True)
         if user.disabled_at is not None or user.password_hash != known:
             raise SignInRefused
-        throttle.forgive(by_account, by_address)
+        throttle.forgive(*limits)
         return admit(user, settings, remember=remember, how="password")
 
 
@@ -81,15 +87,16 @@ def change_password(person: SignedIn, current: str, new: str, settings: Settings
 
     Raises `Invalid` with the field at fault, `TooManyTries` after too many wrong ones.
     """
-    by_account = throttle.for_account(person.email)
-    throttle.count(by_account)
     user = db.session.execute(select(User).where(User.id == person.user_id)).scalar_one()
-    known, about = user.password_hash, (user.email, user.name)
+    known, about = user.password_hash, (user.email, user.name, site_name(settings))
     db.session.commit()
-    if not passwords.check_password(current, known, settings.bcrypt_rounds):
-        raise _not_current()
     passwords.check_rules(new, about, "new_password")
-    new_hash = passwords.hash_password(new, settings.bcrypt_rounds)
+    by_person = throttle.for_proof(person.email)
+    throttle.count(by_person)
+    with throttle.judging(by_person):
+        if not passwords.check_password(current, known, settings.bcrypt_rounds):
+            raise _not_current()
+        new_hash = passwords.hash_password(new, settings.bcrypt_rounds)
     with transaction() as session:
         # Given another password while this one was checked?
         session.refresh(user, with_for_update=True)
@@ -97,8 +104,24 @@ def change_password(person: SignedIn, current: str, new: str, settings: Settings
             raise _not_current()
         user.password_hash = new_hash
         sessions.end_all(user.id, but=person.session_id)
-        throttle.forgive(by_account)
+        throttle.clear(by_person)
+        people.tell_of_password(user)
         audit.record(audit.Action.PASSWORD_CHANGED, owner=user.email)
+
+
+def _limits(email: str) -> tuple[Limit, ...]:
+    """What a try counts against.
+
+    A browser from which the account was signed in to before has a count of its own, so that
+    nobody else's guesses shut its owner out: only who has its cookie can use it up. Asked
+    alike for accounts that are there and that are not.
+    """
+    here = audit.origin.get()
+    if here.device:
+        user_id = db.session.scalar(select(User.id).where(User.email == email))
+        if known_devices.is_known(user_id or 0, here.device):
+            return (throttle.for_device(f"{user_id} {here.device}"),)
+    return throttle.for_account(email), throttle.for_address(here.address)
 
 
 def _not_current() -> Invalid:

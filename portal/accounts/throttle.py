@@ -6,9 +6,10 @@ A try is counted before it is judged; a hundred guesses at the same moment are a
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from ipaddress import IPv6Address, ip_address, ip_network
 from math import ceil
 from typing import Any
 
@@ -16,8 +17,9 @@ from sqlalchemy import case, delete, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from portal.addresses import network_of
 from portal.database import is_sqlite, transaction
-from portal.errors import TooManyTries
+from portal.errors import Busy, TooManyTries
 from portal.models import Throttle, utcnow
 
 
@@ -45,22 +47,26 @@ def for_address(address: str) -> Limit:
 
     Of an IPv6 address the network counts: whoever has one address there has all of them.
     """
-    return Limit("address", _network_of(address), 60, timedelta(minutes=15))
+    return Limit("address", network_of(address), 60, timedelta(minutes=15))
+
+
+def for_proof(email: str) -> Limit:
+    """Guesses at the current password by somebody who is signed in already.
+
+    Apart from `for_account`: strangers who guess at an account keep nobody from changing a
+    password, and whoever sits at an unlocked screen gains nothing by the tries of strangers.
+    """
+    return Limit("proof", email, 10, timedelta(minutes=15))
+
+
+def for_device(device: str) -> Limit:
+    """Guesses from a browser that was signed in to the account before; `device` is its token."""
+    return Limit("device", device, 10, timedelta(minutes=15))
 
 
 def for_link(link: str) -> Limit:
     """Guesses at the password of one share link."""
     return Limit("link", link, 10, timedelta(minutes=15))
-
-
-def _network_of(address: str) -> str:
-    try:
-        found = ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(found, IPv6Address) and found.ipv4_mapped is None:
-        return str(ip_network((found, 64), strict=False))
-    return address
 
 
 def count(*limits: Limit) -> None:
@@ -80,14 +86,37 @@ def count(*limits: Limit) -> None:
 
 def forgive(spent: Limit, *others: Limit) -> None:
     """After a success: forget all tries at `spent`, and give one back to `others`."""
+    with transaction():
+        clear(spent)
+        give_back(*others)
+
+
+def clear(*limits: Limit) -> None:
+    """Forget all tries: somebody proved in another way who they are, or was let in by an admin."""
     with transaction() as session:
-        session.execute(delete(Throttle).where(Throttle.key == spent.key))
-        for limit in others:
+        keys = [limit.key for limit in limits]
+        session.execute(delete(Throttle).where(Throttle.key.in_(keys)))
+
+
+def give_back(*limits: Limit) -> None:
+    """Take one try off each count: it was right, or was never judged."""
+    with transaction() as session:
+        for limit in limits:
             session.execute(
                 update(Throttle)
                 .where(Throttle.key == limit.key, Throttle.tries > 0)
                 .values(tries=Throttle.tries - 1)
             )
+
+
+@contextmanager
+def judging(*limits: Limit) -> Iterator[None]:
+    """Give a counted try back where it could not be judged because the portal was busy."""
+    try:
+        yield
+    except Busy:
+        give_back(*limits)
+        raise
 
 
 def _count(session: Session, limit: Limit, now: datetime) -> tuple[int, datetime]:

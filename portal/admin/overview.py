@@ -36,7 +36,7 @@ class Day:
 
 def figures() -> Figures:
     """Counts of people, documents outside the trash, bytes in all, and links that work."""
-    people = db.session.scalar(select(func.count()).select_from(User)) or 0
+    people = db.session.scalar(select(func.count()).where(User.deleted_at.is_(None))) or 0
     documents = db.session.scalar(select(func.count()).where(Document.trashed_at.is_(None))) or 0
     stored = db.session.scalar(select(func.coalesce(func.sum(User.used_bytes), 0))) or 0
     live_links = db.session.scalar(

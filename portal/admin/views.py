@@ -21,10 +21,9 @@ from flask import (
 )
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
-from sqlalchemy import select
 
 from portal import access, audit, shown_once
-from portal.accounts import people
+from portal.accounts import deletion, people
 from portal.admin import checks
 from portal.admin import overview as figures
 from portal.admin.forms import AuditFilterForm, InviteForm, PersonForm
@@ -36,7 +35,6 @@ from portal.documents import listing, uploads
 from portal.documents.forms import UploadForSomebodyForm
 from portal.documents.receiving import answer_json, flash_outcome, receive_all, takes_files
 from portal.errors import BadRequest, Conflict
-from portal.extensions import db
 from portal.forms import check, filling
 from portal.gate import wants_json
 from portal.models import Role, User
@@ -52,6 +50,10 @@ def overview() -> ResponseReturnValue:
         "admin/overview.html",
         figures=figures.figures(),
         days=figures.days(),
+        leaving=[
+            (each, deletion.possible_from(each), deletion.is_possible(each))
+            for each in deletion.waiting()
+        ],
         checklist=[
             {"ok": each.ok, "title": each.name, "detail": each.detail, "cure": each.cure}
             for each in checks.quick(_settings())
@@ -99,11 +101,14 @@ def user(user_id: UUID) -> ResponseReturnValue:
     form = PersonForm()
     with filling(form, Conflict) as refused:
         done = _act(person, form)
+        is_deleted = request.form.get("action") == "delete"
     if refused:
         return refused.page("admin/user.html", **_person(person, form))
     if wants_json():
         return {"id": str(person.public_id), "status": person.status, "role": person.role}, 201
     flash(done, "success")
+    if is_deleted:
+        return redirect(url_for("admin.users"), 303)
     return redirect(url_for("admin.user", user_id=user_id), 303)
 
 
@@ -190,6 +195,10 @@ def _act(person: User, form: PersonForm) -> str:
         case "end-sessions":
             people.end_sessions(person)
             return f"{person.name} was signed out everywhere."
+        case "delete":
+            name = person.name
+            deletion.delete_for_ever(person)
+            return f"The account of {name} was deleted."
         case _:
             raise BadRequest
 
@@ -234,12 +243,17 @@ def _directory_page(
 
 
 def _people(form: InviteForm, invitation_url: str | None = None) -> dict[str, Any]:
-    everybody = db.session.scalars(select(User).order_by(User.name, User.id)).all()
-    return {"users": everybody, "form": form, "invitation_url": invitation_url}
+    return {"users": people.everybody(), "form": form, "invitation_url": invitation_url}
 
 
 def _person(person: User, form: PersonForm) -> dict[str, Any]:
-    return {"user": person, "form": form, "invitation_url": None}
+    return {
+        "user": person,
+        "form": form,
+        "invitation_url": None,
+        "deletion_from": deletion.possible_from(person),
+        "can_be_deleted": deletion.is_possible(person),
+    }
 
 
 def _person_form(person: User) -> PersonForm:

@@ -41,6 +41,8 @@ class Action(StrEnum):
     TOKEN_REVOKED = "token.revoked"  # noqa: S105 - the name of an event
     TOKEN_REFUSED = "token.refused"  # noqa: S105 - the name of an event
     SESSION_ENDED = "session.ended_elsewhere"
+    SESSIONS_LISTED = "user.sessions_listed"
+    PEOPLE_LISTED = "admin.people_listed"
     DATA_EXPORTED = "user.data_exported"
     DELETION_ASKED = "user.deletion_asked"
     DELETION_WITHDRAWN = "user.deletion_withdrawn"
@@ -48,6 +50,7 @@ class Action(StrEnum):
     POLICY_CHANGED = "policy.changed"
     MAIL_FAILED = "mail.failed"
     ACCESS_DENIED = "access.denied"
+    REFUSALS_COUNTED = "access.refusals_counted"
     UPLOADED = "document.uploaded"
     UPLOAD_REFUSED = "upload.refused"
     DOWNLOADED = "document.downloaded"
@@ -69,7 +72,7 @@ _SENTENCES: dict[str, str] = {
     Action.SIGNED_IN: "Signed in",
     Action.SIGN_IN_REFUSED: "A sign-in as {email} was refused",
     Action.SIGNED_OUT: "Signed out",
-    Action.SESSIONS_ENDED: "Signed {owner} out everywhere",
+    Action.SESSIONS_ENDED: "Ended the sessions of {owner}",
     Action.USER_CREATED: "Made an account for {owner}",
     Action.USER_INVITED: "Made an invitation for {owner}",
     Action.INVITATION_ACCEPTED: "Accepted the invitation",
@@ -96,6 +99,8 @@ _SENTENCES: dict[str, str] = {
     Action.TOKEN_REVOKED: "Revoked the token “{name}” of {owner}",
     Action.TOKEN_REFUSED: "A token was refused: {reason}",
     Action.SESSION_ENDED: "Signed another device out",
+    Action.SESSIONS_LISTED: "Looked at where {owner} is signed in",
+    Action.PEOPLE_LISTED: "Looked at the list of people",
     Action.DATA_EXPORTED: "Downloaded all data of {owner}",
     Action.DELETION_ASKED: "Asked for the account of {owner} to be deleted",
     Action.DELETION_WITHDRAWN: "Took back the wish to have the account of {owner} deleted",
@@ -103,6 +108,7 @@ _SENTENCES: dict[str, str] = {
     Action.POLICY_CHANGED: "Changed the rule “{policy}” to {new}",
     Action.MAIL_FAILED: "A mail to {owner} could not be sent: {problem}",
     Action.ACCESS_DENIED: "Was refused access",
+    Action.REFUSALS_COUNTED: "Was refused {count} times more from the same address",
     Action.UPLOADED: "Uploaded “{name}”",
     Action.UPLOAD_REFUSED: "An upload of “{name}” was refused: {reason}",
     Action.DOWNLOADED: "Downloaded “{name}”{through}",

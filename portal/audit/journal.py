@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -61,6 +61,8 @@ class Origin:
     actor: str = "system"
     address: str = ""
     user_agent: str = ""
+    #: What the browser keeps to be known again (`accounts.known_devices`); in no event.
+    device: str = field(default="", repr=False)
 
 
 #: Set by the gate for each request and by the command line; read by every event.
@@ -153,7 +155,7 @@ def _event(
         actor=_line(here.actor if actor is None else actor, 254),
         action=action.value,
         document=str(document) if document else "",
-        owner=owner,
+        owner=_line(owner, 254),
         address=_line(here.address, 64),
         user_agent=_line(here.user_agent, 300),
         # Escaped to ASCII: any name a person can think of, and no control character, fits.

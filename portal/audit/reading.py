@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask, current_app
-from sqlalchemy import Select, select
+from sqlalchemy import Select, bindparam, select
 
-from portal.audit.actions import sentence
+from portal.audit.actions import Action, sentence
 from portal.audit.chain import COLUMNS, Entry, Head, Verdict, read, safe_cell, verify
 from portal.audit.journal import HeadFile, iso
 from portal.extensions import db
@@ -23,6 +23,7 @@ from portal.models import AuditEvent, AuditHead
 
 PAGE_SIZE = 100
 _BATCH = 1000
+_EMAIL_CHANGED = Action.EMAIL_CHANGED.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class EventLine:
     document: str
     owner: str
     address: str
+    user_agent: str
     detail: str
     sentence: str
 
@@ -70,6 +72,81 @@ def activity_of_document(document_id: uuid.UUID, limit: int = 100) -> list[Event
         .limit(limit)
     )
     return [_line(event) for event in db.session.scalars(query)]
+
+
+def activity_of_account(
+    email: str, since: datetime, before: int | None = None
+) -> tuple[list[EventLine], int | None]:
+    """What concerned one account and its documents, newest first, and the number to go on before.
+
+    `since` is when the account was made. Addresses change hands: of what happened to an address
+    only the time counts in which it was this account's. Costs the same however long the log is.
+    """
+    lines: list[EventLine] = []
+    for held in _held(email, since, before):
+        room = PAGE_SIZE + 1 - len(lines)
+        query = select(AuditEvent).where(
+            AuditEvent.owner == held.email, AuditEvent.seq >= held.first, AuditEvent.at >= since
+        )
+        if held.before is not None:
+            query = query.where(AuditEvent.seq < held.before)
+        query = query.order_by(AuditEvent.seq.desc()).limit(room)
+        lines += [_line(event) for event in db.session.scalars(query)]
+        if len(lines) > PAGE_SIZE:
+            return lines[:PAGE_SIZE], lines[PAGE_SIZE - 1].seq
+    return lines, None
+
+
+def whole_activity_of_account(email: str, since: datetime) -> Iterator[EventLine]:
+    """Every line of `activity_of_account`; may be read on after the request has ended."""
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    return _whole_activity(app, email, since)
+
+
+def _whole_activity(app: Flask, email: str, since: datetime) -> Iterator[EventLine]:
+    with app.app_context():
+        lines, before = activity_of_account(email, since)
+    yield from lines
+    while before is not None:
+        with app.app_context():
+            lines, before = activity_of_account(email, since, before)
+        yield from lines
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """An address, and the numbers of the events during which it was somebody's."""
+
+    email: str
+    first: int
+    before: int | None
+
+
+def _held(email: str, since: datetime, before: int | None) -> Iterator[_Held]:
+    """The addresses an account has had, the present one first."""
+    first = db.session.scalar(
+        select(AuditEvent.seq).where(AuditEvent.at >= since).order_by(AuditEvent.at).limit(1)
+    )
+    if first is None:
+        return
+    until: int | None = None
+    while True:
+        query = select(AuditEvent.seq, AuditEvent.detail).where(
+            AuditEvent.owner == email,
+            # Written out, or the index of these few events would not be used.
+            AuditEvent.action == bindparam("change", _EMAIL_CHANGED, literal_execute=True),
+            AuditEvent.seq > first,
+        )
+        if until is not None:
+            query = query.where(AuditEvent.seq < until)
+        change = db.session.execute(query.order_by(AuditEvent.seq.desc()).limit(1)).one_or_none()
+        start = first if change is None else change.seq
+        end = until if before is None or (until is not None and until < before) else before
+        if end is None or end > start:
+            yield _Held(email, start, end)
+        if change is None:
+            return
+        email, until = str(json.loads(change.detail).get("old_email", "")), start
 
 
 def entries(filters: Filters | None = None) -> Iterator[Entry]:
@@ -187,6 +264,7 @@ def _line(event: AuditEvent) -> EventLine:
         document=event.document,
         owner=event.owner,
         address=event.address,
+        user_agent=event.user_agent,
         detail=event.detail,
         sentence=sentence(event.action, event.owner, event.detail),
     )

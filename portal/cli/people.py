@@ -6,9 +6,10 @@ import sys
 
 import click
 
-from portal import config
-from portal.accounts import people, provider
+from portal import audit, config
+from portal.accounts import devices, people, provider
 from portal.cli import acting
+from portal.database import transaction
 from portal.models import Role
 
 
@@ -78,6 +79,64 @@ def unlink_provider(email: str) -> None:
         click.echo(f"{user.email} is linked to no provider now, and was signed out everywhere.")
 
 
+@click.command("make-admin")
+@click.argument("email")
+def make_admin(email: str) -> None:
+    """Let somebody manage people and see the log, for when no admin can sign in."""
+    with acting(config.load()):
+        user = people.by_email(email)
+        people.save(user, name=user.name, role=Role.ADMIN, quota_bytes=user.quota_bytes)
+        click.echo(f"{user.email} is an admin.")
+
+
+@click.command("make-user")
+@click.argument("email")
+def make_user(email: str) -> None:
+    """Take an admin's rights away; the last active admin keeps them."""
+    with acting(config.load()):
+        user = people.by_email(email)
+        people.save(user, name=user.name, role=Role.USER, quota_bytes=user.quota_bytes)
+        click.echo(f"{user.email} is no admin.")
+
+
+@click.command("list-users")
+def list_users() -> None:
+    """Print every account: address, role, status, last seen, name."""
+    with acting(config.load()):
+        with transaction():
+            audit.record(audit.Action.PEOPLE_LISTED)
+        for user in people.everybody():
+            seen = f"{user.last_seen_at:%Y-%m-%d}" if user.last_seen_at else "never"
+            click.echo(f"{user.email}  {user.role:5}  {user.status:8}  {seen:10}  {user.name}")
+
+
+@click.command("list-sessions")
+@click.argument("email")
+def list_sessions(email: str) -> None:
+    """Print where somebody is signed in: last used, address, browser."""
+    settings = config.load()
+    with acting(settings):
+        user = people.by_email(email)
+        with transaction():
+            audit.record(audit.Action.SESSIONS_LISTED, owner=user.email)
+        found = devices.of(user.id, settings)
+        for each in found:
+            used = f"{each.last_used_at:%Y-%m-%d %H:%M} UTC"
+            click.echo(f"{used}  {each.address or 'unknown'}  {each.browser}")
+        if not found:
+            click.echo(f"{user.email} is signed in nowhere.")
+
+
+@click.command("end-sessions")
+@click.argument("email")
+def end_sessions(email: str) -> None:
+    """Sign somebody out everywhere; they can sign in again."""
+    with acting(config.load()):
+        user = people.by_email(email)
+        ended = people.end_sessions(user)
+        click.echo(f"{user.email} was signed out on {ended} device{'' if ended == 1 else 's'}.")
+
+
 def _password_from_stdin() -> str:
     """One line of standard input, without its end. An environment or argument would be seen."""
     try:
@@ -90,4 +149,15 @@ def _password_from_stdin() -> str:
     return password
 
 
-COMMANDS = (create_user, set_password, disable_user, enable_user, unlink_provider)
+COMMANDS = (
+    create_user,
+    set_password,
+    disable_user,
+    enable_user,
+    make_admin,
+    make_user,
+    list_users,
+    list_sessions,
+    end_sessions,
+    unlink_provider,
+)

@@ -8,12 +8,22 @@ from datetime import timedelta
 from sqlalchemy import delete, select
 
 from portal import audit, storage
+from portal.accounts.known_devices import KEPT as DEVICE_KEPT
 from portal.audit import reading
 from portal.config import Settings
 from portal.database import transaction
 from portal.documents.lifecycle import delete_for_ever
 from portal.extensions import db
-from portal.models import DiscardedBlob, Document, Session, Throttle, User, Version, utcnow
+from portal.models import (
+    DiscardedBlob,
+    Document,
+    KnownDevice,
+    Session,
+    Throttle,
+    User,
+    Version,
+    utcnow,
+)
 
 #: How long the bytes of a deleted document stay, so that a running backup still finds them.
 BLOB_GRACE = timedelta(hours=1)
@@ -69,7 +79,7 @@ def of_known_owners(found: list[storage.Stored]) -> list[storage.Stored]:
 
     Started with another database (a mistyped setting, a copy brought back from last week),
     the portal sees files of other owners, or of rows that this database has not. They are
-    somebody's documents all the same. An account is never deleted, so an owner that
+    somebody's documents all the same. The row of an account always stays, so an owner that
     is not there means another database.
     """
     if reading.is_behind():
@@ -127,4 +137,5 @@ def _old_sessions(settings: Settings) -> int:
             .returning(Session.id)
         ).all()
         session.execute(delete(Throttle).where(Throttle.ends_at <= now))
+        session.execute(delete(KnownDevice).where(KnownDevice.last_seen_at <= now - DEVICE_KEPT))
     return len(ended)

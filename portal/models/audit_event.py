@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, String, Text
+from sqlalchemy import BigInteger, CheckConstraint, Index, String, Text, literal_column
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.models.base import Base, UtcDateTime
@@ -35,6 +35,16 @@ class AuditEvent(Base):
 Index("ix_audit_events_actor_seq", AuditEvent.actor, AuditEvent.seq)
 Index("ix_audit_events_action_seq", AuditEvent.action, AuditEvent.seq)
 Index("ix_audit_events_document_seq", AuditEvent.document, AuditEvent.seq)
+Index("ix_audit_events_owner_seq", AuditEvent.owner, AuditEvent.seq)
+# Who had which address when: a handful of rows, found without walking through the others.
+_EMAIL_CHANGES = AuditEvent.action == literal_column("'user.email_changed'")
+Index(
+    "ix_audit_events_email_changes",
+    AuditEvent.owner,
+    AuditEvent.seq,
+    sqlite_where=_EMAIL_CHANGES,
+    postgresql_where=_EMAIL_CHANGES,
+)
 
 
 class AuditHead(Base):

@@ -44,6 +44,9 @@ class User(Base):
     language: Mapped[str] = mapped_column(String(16), default="")
     #: When they asked for their account to be deleted; an admin confirms it after the grace time.
     deletion_asked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    #: When they were deleted for ever. The row stays without its facts, because what they
+    #: uploaded for others names it, and because files in its directory are nobody else's.
+    deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     #: None means the portal's default; 0 means no limit.
     quota_bytes: Mapped[int | None] = mapped_column(BigInteger)
     #: Sum of all versions of all their documents, trash included. Only SQL changes it.
@@ -66,7 +69,9 @@ class User(Base):
 
     @property
     def status(self) -> str:
-        """`active`, `invited` (nobody has made it theirs yet) or `disabled`."""
+        """`active`, `invited` (nobody has made it theirs yet), `disabled` or `deleted`."""
+        if self.deleted_at is not None:
+            return "deleted"
         if self.disabled_at is not None:
             return "disabled"
         return "active" if self.has_begun else "invited"

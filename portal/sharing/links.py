@@ -16,7 +16,7 @@ from portal.access import Grant, OpenLink, Person
 from portal.accounts import passwords, throttle
 from portal.config import Settings
 from portal.database import transaction
-from portal.errors import Invalid, NotFound, PortalError
+from portal.errors import Invalid, NotFound, PortalError, TooManyTries
 from portal.extensions import db
 from portal.models import Document, ShareLink, User, utcnow
 from portal.tokens import hash_token, new_token
@@ -110,14 +110,21 @@ def unlock(link: OpenLink, password: str, settings: Settings) -> None:
     """Check the password of a link. Raises `WrongPassword`, or `TooManyTries` after too many."""
     by_link = throttle.for_link(str(link.public_id))
     by_address = throttle.for_address(audit.origin.get().address)
-    throttle.count(by_link, by_address)
     facts: dict[str, Any] = {
         "document": link.document_id,
         "owner": link.owner_email,
         "link": str(link.public_id),
         "label": link.label,
     }
-    if not passwords.check_password(password, link.password_hash, settings.bcrypt_rounds):
+    passwords.refuse_when_busy()
+    try:
+        throttle.count(by_link, by_address)
+    except TooManyTries:
+        audit.record_refusal(audit.Action.LINK_REFUSED, reason="throttled", **facts)
+        raise
+    with throttle.judging(by_link, by_address):
+        is_right = passwords.check_password(password, link.password_hash, settings.bcrypt_rounds)
+    if not is_right:
         audit.record_alone(audit.Action.LINK_REFUSED, reason="wrong password", **facts)
         raise WrongPassword
     throttle.forgive(by_link, by_address)

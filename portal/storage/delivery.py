@@ -41,6 +41,14 @@ _RUNNABLE = frozenset(
     }
 )
 _PLAIN_BYTES = "application/octet-stream"
+#: What everything that leaves here carries, whatever it is.
+_PRIVATE = (
+    ("Cache-Control", "no-store"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Content-Security-Policy", "default-src 'none'; sandbox"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Referrer-Policy", "no-referrer"),
+)
 #: Of a server process's 512 threads, so many may carry transfers; pages keep the others.
 TRANSFERS = 448
 
@@ -128,6 +136,35 @@ def send(grant: Grant, request: Request) -> Response:
     return response
 
 
+def pieces(grant: Grant) -> Iterator[bytes]:
+    """The bytes of `grant`, to go into what `send_archive` sends; opened when this is called.
+
+    Raises `Damaged` when the blob is not whole.
+    """
+    try:
+        return storage.current().read(grant.blob, 0, grant.size_bytes, grant.size_bytes)
+    except BlobMissing as error:
+        raise Damaged from error
+
+
+def send_archive(name: str, archive: Iterator[bytes]) -> Response:
+    """Answer with a ZIP as an attachment, while it is being made; its size nobody knows before.
+
+    The caller has put it into the audit log. Raises `Busy` when too many transfers run.
+    """
+    take_slot()
+    headers = Headers(
+        [
+            ("Content-Type", "application/zip"),
+            ("Content-Disposition", attachment(name)),
+            *_PRIVATE,
+        ]
+    )
+    response = _Answer(status=200, headers=headers, direct_passthrough=True)
+    response.response = _Transfer(archive)
+    return response
+
+
 def _headers(grant: Grant, etag: str) -> Headers:
     digest = base64.b64encode(grant.sha256).decode("ascii")
     return Headers(
@@ -138,11 +175,7 @@ def _headers(grant: Grant, etag: str) -> Headers:
             ("Accept-Ranges", "bytes"),
             ("ETag", etag),
             ("Repr-Digest", f"sha-256=:{digest}:"),
-            ("Cache-Control", "no-store"),
-            ("X-Content-Type-Options", "nosniff"),
-            ("Content-Security-Policy", "default-src 'none'; sandbox"),
-            ("Cross-Origin-Resource-Policy", "same-origin"),
-            ("Referrer-Policy", "no-referrer"),
+            *_PRIVATE,
         ]
     )
 

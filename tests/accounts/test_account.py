@@ -1,9 +1,12 @@
-"""One's own account: name, time zone, password."""
+"""One's own account: name, language, time zone, password."""
 
 from __future__ import annotations
 
+import re
 import time
+import unicodedata
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -29,14 +32,20 @@ def test_page_shows_who_one_is(alice: Browser) -> None:
     assert 'value="Alice Archer"' in page
 
 
-def test_name_and_zone_are_saved(app: Flask, alice: Browser) -> None:
-    data = {"name": "  Alice   Baker ", "timezone": "Europe/Berlin"}
+def test_name_language_and_zone_are_saved(app: Flask, alice: Browser) -> None:
+    data = {"name": "  Alice   Baker ", "timezone": "Europe/Berlin", "language": "en"}
     response = alice.post("/account", data)
     assert (response.status_code, response.location) == (303, "/account")
     user = user_named(app, "alice@example.org")
-    assert (user.name, user.timezone) == ("Alice Baker", "Europe/Berlin")
+    assert (user.name, user.timezone, user.language) == ("Alice Baker", "Europe/Berlin", "en")
+    assert '<option selected value="en">English</option>' in alice.get("/account").text
     (event,) = events(app, "user.changed")
     assert (event.actor, event.owner) == ("alice@example.org", "alice@example.org")
+    assert event.detail["changed"] == {
+        "name": ["Alice Archer", "Alice Baker"],
+        "timezone": ["", "Europe/Berlin"],
+        "language": ["", "en"],
+    }
 
 
 def test_saving_what_is_there_already_is_no_event(app: Flask, alice: Browser) -> None:
@@ -46,7 +55,13 @@ def test_saving_what_is_there_already_is_no_event(app: Flask, alice: Browser) ->
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("name", ""), ("name", " "), ("name", "x" * 201), ("timezone", "Middle/Earth")],
+    [
+        ("name", ""),
+        ("name", " "),
+        ("name", "x" * 201),
+        ("timezone", "Middle/Earth"),
+        ("language", "tlh"),
+    ],
 )
 def test_field_that_breaks_a_rule_changes_nothing(
     app: Flask, alice: Browser, field: str, value: str
@@ -56,6 +71,22 @@ def test_field_that_breaks_a_rule_changes_nothing(
     assert response.status_code == 422
     assert f'id="{field}-wrong"' in response.text
     assert database_dump(app) == before
+
+
+def test_language_the_portal_does_not_speak_is_refused_by_the_service_too(
+    app: Flask, alice: Browser
+) -> None:
+    with app.app_context():
+        user_id = people.by_email("alice@example.org").id
+        with pytest.raises(Invalid) as caught:
+            people.save_own(user_id, name="Alice", timezone="", language="tlh")
+    assert "language" in caught.value.errors
+
+
+def test_dates_follow_the_chosen_zone(alice: Browser, deed: dict[str, Any]) -> None:
+    alice.post("/account", {"name": "Alice", "timezone": "Asia/Tokyo", "language": "en"})
+    assert "JST" in alice.get("/account/activity").text
+    assert "JST" in alice.get("/account/sessions").text
 
 
 def test_nobody_makes_themselves_an_admin(app: Flask, alice: Browser) -> None:
@@ -114,7 +145,21 @@ def test_guessing_at_the_current_password_is_throttled(app: Flask, alice: Browse
     response = alice.post("/account/password", {"current_password": PASSWORD, "new_password": NEW})
     assert response.status_code == 429
     assert response.headers["Retry-After"]
-    assert Browser(app).sign_in("alice@example.org").status_code == 429
+    # Whoever sits at an unlocked screen does not shut its owner out of signing in.
+    assert Browser(app).sign_in("alice@example.org").status_code == 303
+
+
+def test_strangers_guesses_keep_nobody_from_changing_their_password(
+    app: Flask, alice: Browser
+) -> None:
+    for _ in range(11):
+        Browser(app).sign_in("alice@example.org", "wrong wrong wrong")
+    assert change(alice) == 303
+
+
+def test_choosing_a_weak_password_is_no_guess_at_the_current_one(alice: Browser) -> None:
+    assert [change(alice, new="password1234") for _ in range(12)] == [422] * 12
+    assert change(alice) == 303
 
 
 def test_right_password_forgets_the_wrong_ones(app: Flask, alice: Browser) -> None:
@@ -123,6 +168,46 @@ def test_right_password_forgets_the_wrong_ones(app: Flask, alice: Browser) -> No
     assert change(alice) == 303
     assert change(alice, "wrong wrong wrong") == 422
     assert change(alice, NEW, PASSWORD) == 303
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "  spaces around these words ",
+        "Übergänge im Frühling – 春の橋",
+        "tab\tand\0nul between words",
+        "three quiet herons wade " * 42 + "and one more tab",
+    ],
+)
+def test_any_password_that_was_set_signs_in_exactly_as_it_is(
+    app: Flask, alice: Browser, password: str
+) -> None:
+    assert change(alice, new=password) == 303
+    assert Browser(app).sign_in("alice@example.org", password).status_code == 303
+    for form in ("NFC", "NFD", "NFKC", "NFKD"):
+        typed = unicodedata.normalize(form, password)  # type: ignore[arg-type]
+        assert Browser(app).sign_in("alice@example.org", typed).status_code == 303
+    for other in (password[:-1], password + " ", password.swapcase(), password.strip() + "x"):
+        assert Browser(app).sign_in("alice@example.org", other).status_code == 401
+
+
+def test_no_password_field_cuts_what_is_pasted(alice: Browser, visitor: Browser) -> None:
+    for page in (alice.get("/account").text, visitor.get("/login").text):
+        fields = re.findall(r'<input[^>]*type="password"[^>]*>', page)
+        assert fields
+        for field in fields:
+            assert " maxlength=" not in field
+            assert 'spellcheck="false"' in field
+            assert 'autocapitalize="none"' in field
+
+
+def test_fields_say_to_password_managers_what_they_are(alice: Browser, visitor: Browser) -> None:
+    def kinds(page: str) -> list[str]:
+        found = re.findall(r'<input[^>]*autocomplete="([a-z-]+)"[^>]*>', page)
+        return [kind for kind in found if kind != "name"]
+
+    assert kinds(visitor.get("/login").text) == ["username", "current-password"]
+    assert kinds(alice.get("/account").text) == ["username", "current-password", "new-password"]
 
 
 def test_password_of_an_account_without_one_cannot_be_changed(app: Flask, cast: Cast) -> None:

@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from conftest import PASSWORD, Browser, Cast, user_named
-from portal.accounts import people, sign_in
+from portal.accounts import passwords, people, sign_in
 from portal.accounts.sign_in import SignInRefused
+from portal.database import transaction
 from portal.extensions import db
-from portal.models import Session, Throttle, utcnow
+from portal.models import Session, Throttle, User, utcnow
 from stage import (
     NOTHING,
     at_once,
@@ -91,12 +92,13 @@ def test_unknown_account_takes_as_long_as_a_known_one(make_app: Any) -> None:
         for email, times in took.items():
             browser = Browser(app)
             token = browser.token()
-            started = time.thread_time()
+            # Of the process: the hash is made in a thread of its own.
+            started = time.process_time()
             browser.client.post(
                 "/login",
                 data={"email": email, "password": WRONG, "csrf_token": token},
             )
-            times.append(time.thread_time() - started)
+            times.append(time.process_time() - started)
     known, unknown = (statistics.median(times) for times in took.values())
     assert 0.7 < known / unknown < 1.4
 
@@ -312,7 +314,10 @@ def test_keep_me_signed_in_lifts_the_idle_limit_alone(
 
 def test_session_that_is_not_kept_ends_with_the_browser(app: Flask, alice: Browser) -> None:
     response = Browser(app).sign_in("alice@example.org")
+    # The browser stays known as a device; that opens nothing.
     for cookie in response.headers.getlist("Set-Cookie"):
+        if cookie.startswith("portal_device="):
+            continue
         assert "Expires=" not in cookie
         assert "Max-Age=" not in cookie
 
@@ -377,6 +382,7 @@ def test_account_changed_while_its_password_is_checked_gets_no_session(
     app: Flask, change: str
 ) -> None:
     slow = replace(settings_of(app), bcrypt_rounds=12)
+    another = passwords.hash_password("five loud rivers bend", rounds=4)
     with app.app_context():
         people.create("alice@example.org", slow, password=PASSWORD)
 
@@ -391,7 +397,9 @@ def test_account_changed_while_its_password_is_checked_gets_no_session(
             if change == "disabled":
                 people.disable(alice)
             else:
-                people.set_password(alice, "five loud rivers bend", settings_of(app))
+                # Hashed before: there would be no lane free for it now.
+                with transaction() as session:
+                    session.execute(update(User).values(password_hash=another))
 
     at_once(2, act)
     assert sessions_of(app) == 0

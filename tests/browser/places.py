@@ -89,6 +89,15 @@ class Stage:
             Place("trash-empty", CAROL, "/trash"),
             Place("account", ALICE, "/account"),
             Place("account-wrong", ALICE, "/account", _wrong_password),
+            Place("account-weak", ALICE, "/account", _type_password("password1234")),
+            Place("account-strong", ALICE, "/account", _type_password("five loud rivers bend")),
+            Place("sessions", ALICE, "/account/sessions"),
+            Place("sessions-confirm", ALICE, "/account/sessions", _confirm_others),
+            Place("activity", ALICE, "/account/activity"),
+            Place("own-data", ALICE, "/account/data"),
+            Place("deletion", ALICE, "/account/delete"),
+            Place("deletion-wrong", ALICE, "/account/delete", _wrong_deletion),
+            Place("deletion-asked", BOB, "/account/delete"),
             Place("error-404", ALICE, "/documents/00000000-0000-4000-8000-000000000000"),
             Place("error-405", ALICE, "/logout"),
             Place("error-413", BOB, "/documents", self._post_too_large),
@@ -99,6 +108,7 @@ class Stage:
             Place("admin-invited", ADA, "/admin/users", self._invite),
             Place("admin-person", ADA, f"/admin/users/{ada[ALICE]}"),
             Place("admin-person-confirm", ADA, f"/admin/users/{ada[ALICE]}", _confirm_disable),
+            Place("admin-person-leaving", ADA, f"/admin/users/{ada[BOB]}"),
             Place("admin-person-disabled", ADA, f"/admin/users/{ada[DAVE]}"),
             Place("admin-upload-for", ADA, f"/admin/users/{ada[ALICE]}/documents"),
             Place("admin-upload-for-empty", ADA, f"/admin/users/{ada[CAROL]}/documents"),
@@ -139,6 +149,9 @@ class Stage:
         made = ada.upload(statement, f"/admin/users/{self.people[ALICE]}/documents")
         self.documents["statement"] = made.json()["documents"][0]["url"]
         self._share(alice)
+        for _ in range(2):
+            portal.client(ALICE)
+        bob.post("/account/delete", {"action": "ask", "password": PASSWORD})
 
     def _upload(self, alice: Client) -> dict[str, str]:
         noise = Bytes(mp4(4))
@@ -322,11 +335,29 @@ def _confirm_empty(page: Page) -> None:
     page.locator("summary", has_text="Empty the trash").click()
 
 
+def _confirm_others(page: Page) -> None:
+    page.locator("summary", has_text="Sign out all others").click()
+
+
+def _wrong_deletion(page: Page) -> None:
+    page.get_by_label("Your password").fill("not the password")
+    page.get_by_role("button", name="Ask for my account").click()
+    page.wait_for_selector(".wrong")
+
+
 def _wrong_password(page: Page) -> None:
     page.get_by_label("Current password").fill(PASSWORD)
     page.get_by_label("New password").fill("short")
     page.get_by_role("button", name="Change the password").click()
     page.wait_for_selector(".wrong")
+
+
+def _type_password(password: str) -> Callable[[Page], None]:
+    def act(page: Page) -> None:
+        page.get_by_label("New password").fill(password)
+        page.wait_for_selector(".strength.is-shown")
+
+    return act
 
 
 def _open_table(page: Page) -> None:

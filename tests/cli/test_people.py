@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -11,7 +13,7 @@ from live.running import PASSWORD, LivePortal
 
 __all__ = ["own_database"]
 
-ALICE = "alice@example.org"
+ALICE, ADA = "alice@example.org", "ada@example.org"
 
 
 @pytest.fixture
@@ -53,6 +55,61 @@ def test_disabling_and_a_new_password_end_every_session(bare: LivePortal) -> Non
     assert again.get("/documents").status == 302
 
 
+def happened(portal: LivePortal, action: str) -> list[dict[str, str]]:
+    """The events of one kind, as the command line exports them."""
+    lines = portal.manage("audit", "export", "--format", "jsonl").stdout.splitlines()
+    return [event for event in map(json.loads, lines) if event["action"] == action]
+
+
+def test_somebody_is_made_an_admin_and_a_user_again(bare: LivePortal) -> None:
+    bare.create_user(ALICE, "Alice Archer")
+    bare.create_user(ADA, admin=True)
+    bare.start()
+    client = bare.client(ALICE)
+    assert client.get("/admin").status == 404
+    assert bare.manage("make-admin", ALICE).stdout == f"{ALICE} is an admin.\n"
+    assert client.get("/admin").status == 200
+    assert bare.manage("make-user", ALICE).stdout == f"{ALICE} is no admin.\n"
+    assert client.get("/admin").status == 404
+    assert client.get("/documents").status == 200
+    changes = happened(bare, "user.changed")
+    assert [(e["actor"], e["owner"]) for e in changes] == [("command line", ALICE)] * 2
+    assert "Alice Archer" in client.get("/account").text
+
+
+def test_people_are_listed(bare: LivePortal) -> None:
+    bare.create_user(ADA, "Ada Admin", admin=True)
+    bare.manage("create-user", ALICE, "--name", "Alice Archer")
+    listed = [line.split() for line in bare.manage("list-users").stdout.splitlines()]
+    assert listed == [
+        [ADA, "admin", "active", "never", "Ada", "Admin"],
+        [ALICE, "user", "invited", "never", "Alice", "Archer"],
+    ]
+    (event,) = happened(bare, "admin.people_listed")
+    assert event["actor"] == "command line"
+
+
+def test_sessions_are_listed_and_ended(bare: LivePortal) -> None:
+    bare.create_user(ALICE)
+    bare.create_user(ADA, admin=True)
+    bare.start()
+    assert bare.manage("list-sessions", ALICE).stdout == f"{ALICE} is signed in nowhere.\n"
+    clients = [bare.client(ALICE), bare.client(ALICE)]
+    ada = bare.client(ADA)
+    listed = bare.manage("list-sessions", ALICE).stdout.splitlines()
+    assert len(listed) == 2
+    for line in listed:
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC  127\.0\.0\.1  Unknown browser", line)
+    assert len(happened(bare, "user.sessions_listed")) == 2
+    done = bare.manage("end-sessions", ALICE)
+    assert done.stdout == f"{ALICE} was signed out on 2 devices.\n"
+    for client in clients:
+        assert client.get("/documents").status == 302
+    assert ada.get("/documents").status == 200
+    assert [e["owner"] for e in happened(bare, "user.sessions_ended")] == [ALICE]
+    assert bare.client(ALICE).get("/documents").status == 200
+
+
 def test_what_is_refused_is_said_in_a_line_without_a_traceback(bare: LivePortal) -> None:
     bare.manage("create-user", ALICE, "--admin", "--password-stdin", text=PASSWORD)
     for arguments, text, words in (
@@ -62,6 +119,11 @@ def test_what_is_refused_is_said_in_a_line_without_a_traceback(bare: LivePortal)
         (("create-user", "b@example.org", "--password-stdin"), "", "no password"),
         (("set-password", "nobody@example.org", "--password-stdin"), PASSWORD, "no account"),
         (("disable-user", ALICE), "", "last active admin"),
+        (("make-user", ALICE), "", "last active admin"),
+        (("make-admin", "nobody@example.org"), "", "no account"),
+        (("make-user", "nobody@example.org"), "", "no account"),
+        (("list-sessions", "nobody@example.org"), "", "no account"),
+        (("end-sessions", "nobody@example.org"), "", "no account"),
         (("enable-user", "nobody@example.org"), "", "no account"),
         (("unlink-provider", ALICE), "", "not linked"),
     ):

@@ -5,4 +5,12 @@ from flask import Blueprint
 accounts = Blueprint("accounts", __name__)
 
 # Each module adds its pages to the blueprint above.
-from portal.accounts.views import account, first_steps, provider, sign_in  # noqa: E402, F401
+from portal.accounts.views import (  # noqa: E402
+    account,  # noqa: F401
+    devices,  # noqa: F401
+    first_steps,  # noqa: F401
+    own_data,  # noqa: F401
+    provider,  # noqa: F401
+    sign_in,  # noqa: F401
+    strength,  # noqa: F401
+)

@@ -1,4 +1,4 @@
-"""One's own account: name, time zone, password."""
+"""One's own account: name, language, time zone, password."""
 
 from __future__ import annotations
 
@@ -18,13 +18,16 @@ from portal.forms import check, filling
 
 @accounts.route("/account", methods=["GET", "POST"])
 def account() -> ResponseReturnValue:
-    form = AccountForm(name=current_user.name, timezone=current_user.timezone)
+    form = _account_form()
     if request.method != "POST":
         return render_template("accounts/account.html", **_account_page(form, _password_form()))
     with filling(form) as refused:
         check(form)
         people.save_own(
-            current_user.user_id, name=form.name.data or "", timezone=form.timezone.data or ""
+            current_user.user_id,
+            name=form.name.data or "",
+            timezone=form.timezone.data or "",
+            language=form.language.data or "",
         )
     if refused:
         return refused.page("accounts/account.html", **_account_page(form, _password_form()))
@@ -44,10 +47,19 @@ def change_password() -> ResponseReturnValue:
             settings(),
         )
     if refused:
-        own = AccountForm(formdata=None, name=current_user.name, timezone=current_user.timezone)
+        own = _account_form(formdata=None)
         return refused.page("accounts/account.html", **_account_page(own, form))
     flash("Your password was changed. Every other device was signed out.", "success")
     return redirect(url_for("accounts.account"), 303)
+
+
+def _account_form(**kwargs: None) -> AccountForm:
+    return AccountForm(
+        name=current_user.name,
+        timezone=current_user.timezone,
+        language=current_user.language,
+        **kwargs,
+    )
 
 
 def _password_form() -> PasswordForm:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from urllib.parse import unquote, urlsplit
 
-from flask import current_app, session, url_for
+from flask import Response, after_this_request, current_app, session, url_for
 from flask_login import current_user, login_user
 
-from portal.accounts import sessions
+from portal import audit
+from portal.accounts import known_devices, sessions
 from portal.config import Settings
 from portal.errors import PortalError
 
@@ -23,6 +24,24 @@ def enter(token: str, *, remember: bool) -> None:
         raise PortalError
     login_user(person)
     session.permanent = remember
+    _be_known_again(person.user_id)
+
+
+def _be_known_again(user_id: int) -> None:
+    """Let this browser be known to the account: the next sign-in from here is nothing new."""
+    token = known_devices.remember(user_id, audit.origin.get().device)
+
+    @after_this_request
+    def keep(response: Response) -> Response:
+        response.set_cookie(
+            current_app.config["DEVICE_COOKIE_NAME"],
+            token,
+            max_age=known_devices.KEPT,
+            secure=settings().is_https,
+            httponly=True,
+            samesite="Lax",
+        )
+        return response
 
 
 def leave() -> None:

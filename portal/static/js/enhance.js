@@ -1,6 +1,7 @@
 // Small conveniences: copying, local times, showing a password, menus that close, ticked rows.
 // No markup is ever built from text here: the pages forbid it.
 
+import { watch } from "./strength.js";
 import { count, exactTime, localTime } from "./words.js";
 
 let status;
@@ -20,6 +21,7 @@ export function announce(text) {
 export function enhance(root) {
   for (const time of root.querySelectorAll("time[data-local]")) localise(time);
   for (const hidden of root.querySelectorAll("[data-copy], [data-reveal]")) hidden.hidden = false;
+  for (const input of root.querySelectorAll("[data-strength]")) watch(input);
   for (const group of root.querySelectorAll("[data-bulk]")) bulk(group);
   for (const choice of root.querySelectorAll("[data-own-days]")) ownDays(choice);
 }
