@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask, current_app
-from sqlalchemy import Select, bindparam, select
+from sqlalchemy import Select, bindparam, select, tuple_
 
 from portal.audit.actions import Action, sentence
 from portal.audit.chain import COLUMNS, Entry, Head, Verdict, read, safe_cell, verify
@@ -23,6 +23,8 @@ from portal.models import AuditEvent, AuditHead
 
 PAGE_SIZE = 100
 _BATCH = 1000
+#: No event has this number.
+_NO_END = 2**63 - 1
 _EMAIL_CHANGED = Action.EMAIL_CHANGED.value
 
 
@@ -85,12 +87,19 @@ def activity_of_account(
     lines: list[EventLine] = []
     for held in _held(email, since, before):
         room = PAGE_SIZE + 1 - len(lines)
-        query = select(AuditEvent).where(
-            AuditEvent.owner == held.email, AuditEvent.seq >= held.first, AuditEvent.at >= since
+        # Pairs and not an equation: PostgreSQL, told to order by number alone, may walk back
+        # through everybody's events until it meets enough of this owner's.
+        pair = tuple_(AuditEvent.owner, AuditEvent.seq)
+        query = (
+            select(AuditEvent)
+            .where(
+                pair >= (held.email, held.first),
+                pair < (held.email, _NO_END if held.before is None else held.before),
+                AuditEvent.at >= since,
+            )
+            .order_by(AuditEvent.owner.desc(), AuditEvent.seq.desc())
+            .limit(room)
         )
-        if held.before is not None:
-            query = query.where(AuditEvent.seq < held.before)
-        query = query.order_by(AuditEvent.seq.desc()).limit(room)
         lines += [_line(event) for event in db.session.scalars(query)]
         if len(lines) > PAGE_SIZE:
             return lines[:PAGE_SIZE], lines[PAGE_SIZE - 1].seq

@@ -58,7 +58,7 @@ def test_all_other_devices_are_signed_out_from_a_phone(visit: Open) -> None:
     page.get_by_text("Sign out all others").first.click()
     page.get_by_role("button", name="Sign out all others").click()
     expect(page.get_by_text("You are signed in nowhere else.")).to_be_visible()
-    expect(page.get_by_role("listitem").filter(has_text="signed in")).to_have_count(1)
+    expect(page.get_by_role("listitem").filter(has_text="Signed in")).to_have_count(1)
     desk.go("/documents")
     assert desk.path == "/login"
 
