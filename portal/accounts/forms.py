@@ -10,13 +10,17 @@ from wtforms import (
     BooleanField,
     EmailField,
     HiddenField,
+    IntegerField,
     PasswordField,
+    RadioField,
     SelectField,
+    SelectMultipleField,
     StringField,
 )
 from wtforms.fields import SelectChoice
 from wtforms.validators import InputRequired, Length
 
+from portal.accounts import api_tokens
 from portal.accounts.passwords import LONGEST, RULE
 
 _EMAIL = {"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"}
@@ -103,3 +107,28 @@ def _timezones() -> list[SelectChoice]:
         SelectChoice("", "As this browser says"),
         *(SelectChoice(name, name.replace("_", " ")) for name in zones),
     ]
+
+
+class TokenForm(FlaskForm):
+    kind = RadioField(
+        "For",
+        choices=[
+            SelectChoice("token", "A script or program"),
+            SelectChoice("app-password", "A folder on a computer (WebDAV)"),
+        ],
+        default="token",
+    )
+    name = StringField(
+        "Name",
+        [InputRequired("Enter a name.")],
+        description="So that you know it again, such as “Backup at home”.",
+        render_kw={"autocomplete": "off", "maxlength": api_tokens.LONGEST_NAME},
+    )
+    scope = SelectMultipleField("It may", validate_choice=False)
+    days = IntegerField(
+        "It works for this many days",
+        [InputRequired("Enter a number of days.")],
+        default=api_tokens.DEFAULT_DAYS,
+        description=f"From 1 to {api_tokens.MOST_DAYS}. Then it stops, and you make a new one.",
+        render_kw={"inputmode": "numeric"},
+    )

@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session as DatabaseSession
 
 from portal import audit
-from portal.accounts import passwords, sessions
+from portal.accounts import api_tokens, passwords, sessions
 from portal.accounts.emails import checked
 from portal.config import Settings
 from portal.database import transaction
@@ -134,13 +134,14 @@ def by_public_id(public_id: uuid.UUID) -> User:
 
 
 def set_password(user: User, password: str, settings: Settings) -> None:
-    """Give somebody a new password; all their sessions and invitations end."""
+    """Give somebody a new password; all their sessions, tokens and invitations end."""
     passwords.check_rules(password, (user.email, user.name))
     password_hash = passwords.hash_password(password, settings.bcrypt_rounds)
     with transaction() as session:
         session.execute(update(User).where(User.id == user.id).values(password_hash=password_hash))
         _end_invitations(session, user.id)
         sessions.end_all(user.id)
+        api_tokens.revoke_all(user)
         audit.record(audit.Action.PASSWORD_CHANGED, owner=user.email)
 
 
@@ -172,7 +173,7 @@ def save_own(user_id: int, *, name: str, timezone: str) -> None:
 
 
 def disable(user: User) -> None:
-    """Switch an account off at once: its sessions end, its links stop, it cannot sign in.
+    """Switch an account off at once: sessions and tokens end, links stop, it cannot sign in.
 
     Raises `Conflict` for the last active admin.
     """
@@ -184,6 +185,7 @@ def disable(user: User) -> None:
         user.disabled_at = utcnow()
         _end_invitations(session, user.id)
         sessions.end_all(user.id)
+        api_tokens.revoke_all(user)
         audit.record(audit.Action.USER_DISABLED, owner=user.email)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import select
 
 from portal import audit
-from portal.accounts import passwords, sessions, throttle
+from portal.accounts import api_tokens, passwords, sessions, throttle
 from portal.accounts.emails import normalised
 from portal.accounts.sessions import SignedIn
 from portal.config import Settings
@@ -77,7 +77,7 @@ def admit(
 
 
 def change_password(person: SignedIn, current: str, new: str, settings: Settings) -> None:
-    """Set a new password after checking the current one; every other session ends.
+    """Set a new password after checking the current one; every other session and every token ends.
 
     Raises `Invalid` with the field at fault, `TooManyTries` after too many wrong ones.
     """
@@ -97,6 +97,7 @@ def change_password(person: SignedIn, current: str, new: str, settings: Settings
             raise _not_current()
         user.password_hash = new_hash
         sessions.end_all(user.id, but=person.session_id)
+        api_tokens.revoke_all(user)
         throttle.forgive(by_account)
         audit.record(audit.Action.PASSWORD_CHANGED, owner=user.email)
 

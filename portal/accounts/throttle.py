@@ -53,6 +53,19 @@ def for_link(link: str) -> Limit:
     return Limit("link", link, 10, timedelta(minutes=15))
 
 
+def for_tokens(address: str) -> Limit:
+    """Wrong tokens and app passwords from one network address.
+
+    Apart from `for_address`: a program with an old token keeps nobody beside it from signing in.
+    """
+    return Limit("token", _network_of(address), 60, timedelta(minutes=15))
+
+
+def for_app_passwords(email: str) -> Limit:
+    """Wrong app passwords for one account, whether the account exists or not."""
+    return Limit("app-password", email, 10, timedelta(minutes=15))
+
+
 def _network_of(address: str) -> str:
     try:
         found = ip_address(address)

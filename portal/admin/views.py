@@ -5,6 +5,7 @@ The gate lets nobody but admins reach any view of this blueprint.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -24,7 +25,8 @@ from flask_login import current_user
 from sqlalchemy import select
 
 from portal import access, audit, shown_once
-from portal.accounts import people
+from portal.accounts import api_tokens, people
+from portal.accounts.api_tokens import Scope
 from portal.admin import checks
 from portal.admin import overview as figures
 from portal.admin.forms import AuditFilterForm, InviteForm, PersonForm
@@ -34,14 +36,20 @@ from portal.config import Settings
 from portal.database import transaction
 from portal.documents import listing, uploads
 from portal.documents.forms import UploadForSomebodyForm
-from portal.documents.receiving import answer_json, flash_outcome, receive_all, takes_files
+from portal.documents.receiving import (
+    answer_json,
+    as_text,
+    flash_outcome,
+    receive_all,
+    takes_files,
+)
 from portal.errors import BadRequest, Conflict
 from portal.extensions import db
 from portal.forms import check, filling
-from portal.gate import wants_json
+from portal.gate import open_to_tokens, wants_json
 from portal.models import Role, User
 from portal.sharing import links
-from portal.sharing.views import revoke_many
+from portal.sharing.views import links_json, revoke_many
 
 admin = Blueprint("admin", __name__, url_prefix="/admin")
 
@@ -60,9 +68,12 @@ def overview() -> ResponseReturnValue:
 
 
 @admin.route("/users", methods=["GET", "POST"])
+@open_to_tokens(Scope.ADMIN)
 def users() -> ResponseReturnValue:
     form = InviteForm()
     if request.method != "POST":
+        if wants_json():
+            return {"users": [_person_json(each) for each in _everybody()]}
         invitation_url = shown_once.take("invitation").get("url")
         return render_template(
             "admin/users.html", **_people(InviteForm(formdata=None), invitation_url)
@@ -88,9 +99,12 @@ def users() -> ResponseReturnValue:
 
 
 @admin.route("/users/<uuid:user_id>", methods=["GET", "POST"])
+@open_to_tokens(Scope.ADMIN)
 def user(user_id: UUID) -> ResponseReturnValue:
     person = people.by_public_id(user_id)
     if request.method != "POST":
+        if wants_json():
+            return _person_json(person)
         context = _person(person, _person_form(person))
         context["invitation_url"] = shown_once.take(f"invitation of {user_id}").get("url")
         return render_template("admin/user.html", **context)
@@ -108,11 +122,13 @@ def user(user_id: UUID) -> ResponseReturnValue:
 
 
 @admin.get("/users/<uuid:user_id>/documents")
+@open_to_tokens(Scope.ADMIN)
 def user_documents(user_id: UUID) -> ResponseReturnValue:
     return _directory_page(user_id, UploadForSomebodyForm(formdata=None))
 
 
 @admin.post("/users/<uuid:user_id>/documents")
+@open_to_tokens(Scope.ADMIN)
 @takes_files(into=lambda user_id: user_id)
 def upload_for(user_id: UUID) -> ResponseReturnValue:
     form = UploadForSomebodyForm()
@@ -130,9 +146,12 @@ def upload_for(user_id: UUID) -> ResponseReturnValue:
 
 
 @admin.route("/share-links", methods=["GET", "POST"])
+@open_to_tokens(Scope.ADMIN)
 def share_links() -> ResponseReturnValue:
     if request.method == "POST":
         return revoke_many(url_for("admin.share_links"))
+    if wants_json():
+        return links_json(links.live_of_everybody(current_user))
     return render_template("admin/share_links.html", links=links.live_of_everybody(current_user))
 
 
@@ -156,6 +175,7 @@ def audit_log() -> ResponseReturnValue:
 
 
 @admin.get("/audit.csv")
+@open_to_tokens(Scope.ADMIN)
 def audit_csv() -> ResponseReturnValue:
     form, filters = _filters()
     if form.errors:
@@ -190,6 +210,9 @@ def _act(person: User, form: PersonForm) -> str:
         case "end-sessions":
             people.end_sessions(person)
             return f"{person.name} was signed out everywhere."
+        case "revoke-tokens":
+            ended = api_tokens.revoke_all(person)
+            return "One token was ended." if ended == 1 else f"{ended} tokens were ended."
         case _:
             raise BadRequest
 
@@ -222,6 +245,9 @@ def _directory_page(
     following = None
     if page.next_cursor:
         following = url_for("admin.user_documents", user_id=user_id, cursor=page.next_cursor)
+    if wants_json():
+        names = [_name_json(row) for row in page.rows]
+        return {"documents": names, "next": following}
     html = render_template(
         "admin/user_documents.html",
         user=owner,
@@ -234,12 +260,39 @@ def _directory_page(
 
 
 def _people(form: InviteForm, invitation_url: str | None = None) -> dict[str, Any]:
-    everybody = db.session.scalars(select(User).order_by(User.name, User.id)).all()
-    return {"users": everybody, "form": form, "invitation_url": invitation_url}
+    return {"users": _everybody(), "form": form, "invitation_url": invitation_url}
+
+
+def _everybody() -> Sequence[User]:
+    return db.session.scalars(select(User).order_by(User.name, User.id)).all()
+
+
+def _person_json(person: User) -> dict[str, Any]:
+    return {
+        "id": str(person.public_id),
+        "email": person.email,
+        "name": person.name,
+        "role": person.role,
+        "status": person.status,
+        "quota_bytes": person.quota_bytes,
+        "used_bytes": person.used_bytes,
+    }
+
+
+def _name_json(row: listing.Row) -> dict[str, Any]:
+    """What an admin may know of a document: its name and size, never its content."""
+    return {
+        "id": str(row.public_id),
+        "name": row.name,
+        "size": row.size_bytes,
+        "media_type": row.media_type,
+        "uploaded_at": as_text(row.uploaded_at),
+    }
 
 
 def _person(person: User, form: PersonForm) -> dict[str, Any]:
-    return {"user": person, "form": form, "invitation_url": None}
+    tokens = api_tokens.count_live(person.id)
+    return {"user": person, "form": form, "invitation_url": None, "token_count": tokens}
 
 
 def _person_form(person: User) -> PersonForm:

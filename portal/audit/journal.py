@@ -61,6 +61,8 @@ class Origin:
     actor: str = "system"
     address: str = ""
     user_agent: str = ""
+    #: The name of the token through which somebody acts.
+    token: str = ""
 
 
 #: Set by the gate for each request and by the command line; read by every event.
@@ -148,6 +150,8 @@ def _event(
     detail: dict[str, Any],
 ) -> _Event:
     here = origin.get()
+    if here.token:
+        detail = {**detail, "token": here.token}
     return _Event(
         at=utcnow(),
         actor=_line(here.actor if actor is None else actor, 254),

@@ -46,7 +46,10 @@ def change_password() -> ResponseReturnValue:
     if refused:
         own = AccountForm(formdata=None, name=current_user.name, timezone=current_user.timezone)
         return refused.page("accounts/account.html", **_account_page(own, form))
-    flash("Your password was changed. Every other device was signed out.", "success")
+    flash(
+        "Your password was changed. Every other device was signed out, and every token ended.",
+        "success",
+    )
     return redirect(url_for("accounts.account"), 303)
 
 
