@@ -68,7 +68,7 @@ def open_to_tokens(scope: Scope) -> Callable[[View], View]:
     """
 
     def decorate(view: View) -> View:
-        view.scope = scope  # type: ignore[attr-defined]
+        view.token_scope = scope  # type: ignore[attr-defined]
         return view
 
     return decorate
@@ -145,7 +145,7 @@ def _own_addresses(settings: Settings) -> tuple[set[str], set[str]]:
 def _let_in(request: Request, holder: Holder, view: object) -> None:
     """Let a program in that has the scope of `view`. Raises `MissingScope`."""
     if request.routing_exception is None:
-        scope: Scope | None = getattr(view, "scope", None)
+        scope: Scope | None = getattr(view, "token_scope", None)
         if scope is None or scope not in holder.scopes:
             audit.record_alone(
                 audit.Action.TOKEN_REFUSED,

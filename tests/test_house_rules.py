@@ -147,7 +147,7 @@ def test_visitors_reach_the_listed_pages_and_no_others(app: Flask) -> None:
 
 
 def test_tokens_reach_the_listed_views_with_the_listed_scopes(app: Flask) -> None:
-    scopes = {name: getattr(view, "scope", None) for name, view in app.view_functions.items()}
+    scopes = {name: getattr(view, "token_scope", None) for name, view in app.view_functions.items()}
     assert {name: scope for name, scope in scopes.items() if scope} == FOR_TOKENS
     for name, scope in FOR_TOKENS.items():
         assert (scope == "admin") == (name.partition(".")[0] in ADMIN_BLUEPRINTS), name
@@ -164,7 +164,7 @@ def test_only_the_gate_says_what_is_public() -> None:
             if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
         }
         if name != "gate.py":
-            assert not marks & {"is_public", "needs_no_csrf_token", "scope"}, name
+            assert not marks & {"is_public", "needs_no_csrf_token", "token_scope"}, name
 
 
 def test_every_admin_page_is_behind_the_admins_gate(app: Flask) -> None:
