@@ -10,7 +10,6 @@ from wtforms import (
     BooleanField,
     EmailField,
     HiddenField,
-    IntegerField,
     PasswordField,
     RadioField,
     SelectField,
@@ -120,15 +119,13 @@ class TokenForm(FlaskForm):
     )
     name = StringField(
         "Name",
-        [InputRequired("Enter a name.")],
         description="So that you know it again, such as “Backup at home”.",
-        render_kw={"autocomplete": "off", "maxlength": api_tokens.LONGEST_NAME},
+        render_kw={"autocomplete": "off", "maxlength": api_tokens.LONGEST_NAME, "required": True},
     )
     scope = SelectMultipleField("It may", validate_choice=False)
-    days = IntegerField(
+    days = StringField(
         "It works for this many days",
-        [InputRequired("Enter a number of days.")],
-        default=api_tokens.DEFAULT_DAYS,
+        default=str(api_tokens.DEFAULT_DAYS),
         description=f"From 1 to {api_tokens.MOST_DAYS}. Then it stops, and you make a new one.",
-        render_kw={"inputmode": "numeric"},
+        render_kw={"type": "number", "min": 1, "max": api_tokens.MOST_DAYS, "required": True},
     )

@@ -60,7 +60,7 @@ def _create() -> ResponseReturnValue:
             current_user.user_id,
             name=form.name.data or "",
             scopes=form.scope.data or [],
-            days=form.days.data or 0,
+            days=_number(form.days.data or ""),
             is_app_password=_KINDS[form.kind.data],
         )
     if refused:
@@ -109,6 +109,12 @@ def _as_json(token: Any) -> dict[str, Any]:
         "last_used_at": as_text(token.last_used_at) if token.last_used_at else None,
         "last_address": token.last_address or None,
     }
+
+
+def _number(text: str) -> int:
+    """The number that a text is; 0, which is never enough, where it is none."""
+    text = text.strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
 
 
 def _subject() -> str:
