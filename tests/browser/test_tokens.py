@@ -13,6 +13,7 @@ Open = Callable[..., Visit]
 
 
 def test_token_is_made_copied_used_and_ended(portal: LivePortal, visit: Open) -> None:
+    portal.create_user("tina@example.org")
     tina = visit("tina@example.org", viewport=PHONE)
     tina.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page = tina.go("/account")
@@ -33,7 +34,7 @@ def test_token_is_made_copied_used_and_ended(portal: LivePortal, visit: Open) ->
     assert portal.visitor().get("/documents", authorization=bearer).status == 200
     page.reload()
     expect(shown).to_have_count(0)
-    expect(page.get_by_text("used").first).to_be_visible()
+    expect(page.get_by_text("· used")).to_be_visible()
 
     page.get_by_role("button", name="End Backup at home").click()
     expect(page.get_by_text("stopped working.")).to_be_visible()
