@@ -16,7 +16,7 @@ from sqlalchemy import event, select, update
 from werkzeug.test import TestResponse
 
 from conftest import DEED, PASSWORD, Browser, user_named
-from portal import database
+from portal import audit, database
 from portal.accounts import api_tokens, people
 from portal.accounts.api_tokens import Scope
 from portal.config import Settings
@@ -254,6 +254,12 @@ def test_another_scheme_spares_nobody_the_csrf_token(alice: Browser, deed: dict[
         assert visitor.client.get(deed["url"], headers=headers).status_code == 302
 
 
+def test_program_without_a_token_is_told_what_to_bring(visitor: Browser) -> None:
+    response = visitor.get("/documents", headers={"Accept": "application/json"})
+    assert (response.status_code, response.headers["WWW-Authenticate"]) == (401, "Bearer")
+    assert "WWW-Authenticate" not in visitor.sign_in("nobody@example.org").headers
+
+
 def test_token_counts_in_the_header_alone(alice: Browser, visitor: Browser) -> None:
     token = quote(make_token(alice, "documents:read")["token"])
     for path in (f"/documents?access_token={token}", f"/documents?token={token}"):
@@ -363,6 +369,17 @@ def test_role_counts_as_it_is_now(app: Flask, ada: Browser) -> None:
             user = people.by_email(ada_now.email)
             people.save(user, name=user.name, role=role, quota_bytes=None)
         assert people_.open("/admin/users").status_code == status
+
+
+def test_admins_scopes_are_void_once_they_are_none(app: Flask, ada: Browser) -> None:
+    token = make_token(ada, *Scope)["token"]
+    with app.app_context():
+        assert api_tokens.with_token(token).scopes == set(Scope)
+        with transaction():
+            people.by_email(ada.email).role = Role.USER.value
+        holder = api_tokens.with_token(token)
+        assert holder.scopes == set(Scope) - {Scope.ADMIN, Scope.METRICS_READ}
+        assert not holder.is_admin
 
 
 def test_admins_token_without_the_admin_scope_is_an_ordinary_one(
@@ -583,6 +600,16 @@ def test_last_use_is_noted_at_most_once_a_minute(
     time_machine.move_to(start + timedelta(seconds=60), tick=False)
     script.open(deed["download_url"], environ_overrides={"REMOTE_ADDR": "203.0.113.8"}).close()
     assert used() == (start + timedelta(seconds=60), "203.0.113.8")
+
+
+def test_of_those_who_come_at_once_one_notes_its_use(app: Flask, alice: Browser) -> None:
+    token = make_token(alice, "documents:read")["token"]
+    with app.app_context():
+        holder = api_tokens.with_token(token)  # as each of them found it
+        for address in ("203.0.113.7", "203.0.113.8"):
+            with audit.acting(audit.Origin(alice.email, address)):
+                api_tokens.touch(holder)
+        assert db.session.scalar(select(ApiToken.last_address)) == "203.0.113.7"
 
 
 # What it costs

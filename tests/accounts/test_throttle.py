@@ -116,5 +116,11 @@ def test_whole_ipv6_network_is_one_address(one: str, other: str, same: bool) -> 
 
 
 def test_kinds_do_not_mix() -> None:
-    kinds = (throttle.for_account, throttle.for_address, throttle.for_link)
-    assert len({kind("x").key for kind in kinds}) == 3
+    kinds = (
+        throttle.for_account,
+        throttle.for_address,
+        throttle.for_app_passwords,
+        throttle.for_link,
+        throttle.for_tokens,
+    )
+    assert len({kind("x").key for kind in kinds}) == len(kinds)
