@@ -87,6 +87,8 @@ def answer(error: PortalError, reference: str | None = None) -> Response:
     response.status_code = error.status
     if error.retry_after is not None:
         response.headers["Retry-After"] = str(error.retry_after)
+    if error.challenge:
+        response.headers["WWW-Authenticate"] = error.challenge
     return response
 
 
@@ -107,8 +109,9 @@ def _problem(error: PortalError, reference: str | None) -> dict[str, object]:
     }
     if error.errors:
         problem["errors"] = error.errors
-    if reason := getattr(error, "reason", None):
-        problem["reason"] = reason
+    for member in ("reason", "scope"):
+        if value := getattr(error, member, None):
+            problem[member] = value
     if reference:
         problem["reference"] = reference
     return problem

@@ -74,6 +74,7 @@ ICONS = frozenset(
         "folder2-open",
         "info-circle-fill",
         "journal-text",
+        "key",
         "link-45deg",
         "lock",
         "pencil",

@@ -7,13 +7,24 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
 from typing import Any
 
-from flask import Flask, Request, Response, session
+from flask import Flask, Request, Response, request, session
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 from flask_login import LoginManager
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
+from portal.tokens import bearer_token
+
 #: Cookies whose checked content a process keeps: those of the people who are here just now.
 _REMEMBERED = 4096
+
+
+class NoSession(SecureCookieSession):
+    """The session of a request with a token: empty whatever cookie came, and never kept."""
+
+
+def is_with_token(request: Request) -> bool:
+    """Whether a request says who it is by a token, which then is all that counts."""
+    return bearer_token(request.environ.get("HTTP_AUTHORIZATION")) is not None
 
 
 class CookieSessions(SecureCookieSessionInterface):
@@ -29,6 +40,8 @@ class CookieSessions(SecureCookieSessionInterface):
         return self._signer
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession:
+        if is_with_token(request):
+            return NoSession()
         text = request.cookies.get(self.get_cookie_name(app))
         if not text:
             return self.session_class()
@@ -44,6 +57,8 @@ class CookieSessions(SecureCookieSessionInterface):
         return self.session_class(content)
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        if isinstance(session, NoSession):
+            return
         if session.modified:
             super().save_session(app, session, response)
         elif session.accessed:
@@ -51,13 +66,15 @@ class CookieSessions(SecureCookieSessionInterface):
 
 
 class CookieLogin(LoginManager):
-    """Flask-Login with one way to be known: the session's token in the cookie.
+    """Flask-Login with two ways to be known: the session's token in the cookie, or a header's.
 
     Left out are its remember-me cookie, and a hash of address and browser at every request:
     sessions here last and end in the database.
     """
 
     def _load_user(self) -> Any:
+        if is_with_token(request):
+            return self._update_request_context_with_user(self._request_callback(request))
         token = session.get("_user_id")
         return self._update_request_context_with_user(self._user_callback(token) if token else None)
 

@@ -16,6 +16,8 @@ class PortalError(Exception):
     title = "Something went wrong"
     what = "The portal could not do this."
     cure = "Try again in a moment."
+    #: The WWW-Authenticate header, where a 401 or 403 needs one (RFC 9110, 11.6.1).
+    challenge = ""
 
     def __init__(
         self,
@@ -52,6 +54,7 @@ class SignInRequired(PortalError):
     title = "Please sign in"
     what = "This needs a signed-in account."
     cure = "Sign in and try again."
+    challenge = "Bearer"
 
 
 class BadRequest(PortalError):

@@ -2,6 +2,10 @@
 
 Before a view runs: the Host is ours, the person is known, an unsafe request comes from our
 own pages and carries its token. Signing in is asked for before the body is read.
+
+A program comes with a token of somebody's in `Authorization: Bearer` instead. Then cookies,
+CSRF tokens and where the request comes from count for nothing: no browser sends such a header
+by itself. It reaches only the views that say which scope they need.
 """
 
 from __future__ import annotations
@@ -11,16 +15,20 @@ from typing import TypeVar
 from urllib.parse import urlencode, urlsplit
 from uuid import UUID
 
-from flask import Flask, Request, Response, redirect, request
+from flask import Flask, Request, Response, g, redirect, request
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from portal import audit
-from portal.accounts import sessions
+from portal.accounts import api_tokens, sessions
+from portal.accounts.api_tokens import Holder, MissingScope, Scope
 from portal.accounts.sessions import SignedIn
 from portal.config import Settings, is_loopback
+from portal.cookie import is_with_token
 from portal.errors import BadRequest, NotFound, SignInRequired
 from portal.extensions import csrf, login_manager
+from portal.models import Role
+from portal.tokens import bearer_token
 
 View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
 
@@ -53,9 +61,22 @@ def leaves_session_alone(view: View) -> View:
     return view
 
 
+def open_to_tokens(scope: Scope) -> Callable[[View], View]:
+    """Let in programs whose token has `scope`; without this, no token reaches a view.
+
+    Such a view answers JSON, or bytes, where it otherwise answers a page.
+    """
+
+    def decorate(view: View) -> View:
+        view.token_scope = scope  # type: ignore[attr-defined]
+        return view
+
+    return decorate
+
+
 def wants_json() -> bool:
-    """Whether the present request asks for JSON rather than a page."""
-    if request.path.startswith("/api/"):
+    """Whether the present request asks for JSON rather than a page; one with a token does."""
+    if request.path.startswith("/api/") or is_with_token(request):
         return True
     accepted = request.accept_mimetypes
     return accepted.best_match(["text/html", "application/json"]) == "application/json" and (
@@ -65,18 +86,16 @@ def wants_json() -> bool:
 
 def init_app(app: Flask, settings: Settings) -> None:
     """Put the gate in front of every view of `app`."""
-    base = urlsplit(settings.base_url)
-    own_origins = {settings.base_url.lower()}
-    own_hosts = {settings.host}
-    if is_loopback(base.hostname or ""):
-        # On one's own machine the three names of loopback are the same place.
-        port = f":{base.port}" if base.port else ""
-        own_hosts |= {f"127.0.0.1{port}", f"localhost{port}", f"[::1]{port}"}
-        own_origins |= {f"{base.scheme}://{host}" for host in own_hosts}
+    own_hosts, own_origins = _own_addresses(settings)
 
     @login_manager.user_loader  # type: ignore[untyped-decorator]
     def load(token: str) -> SignedIn | None:
         return sessions.load(token, settings)
+
+    @login_manager.request_loader  # type: ignore[untyped-decorator]
+    def load_holder(request: Request) -> Holder:
+        _remember_origin(request, None)
+        return api_tokens.with_token(bearer_token(request.headers["Authorization"]) or "")
 
     device_cookie = app.config["DEVICE_COOKIE_NAME"]
 
@@ -86,21 +105,23 @@ def init_app(app: Flask, settings: Settings) -> None:
         view = app.view_functions.get(here.endpoint or "")
         _check_host(own_hosts, is_probe=here.path in {"/healthz", "/readyz"})
         person = current_user._get_current_object()
-        signed_in = person if isinstance(person, SignedIn) else None
-        _remember_origin(here, signed_in, here.cookies.get(device_cookie, ""))
-        if signed_in is None and not getattr(view, "is_public", False):
+        known = person if isinstance(person, SignedIn | Holder) else None
+        _remember_origin(here, known, here.cookies.get(device_cookie, ""))
+        if known is None and not getattr(view, "is_public", False):
             return _to_sign_in()
-        if here.blueprint in ADMIN_BLUEPRINTS and not (signed_in and signed_in.is_admin):
+        if here.blueprint in ADMIN_BLUEPRINTS and not (known and known.role == Role.ADMIN):
             audit.record_alone(audit.Action.ACCESS_DENIED, place=here.endpoint)
             raise NotFound
+        if isinstance(known, Holder):
+            _let_in(here, known, view)
+            return None
         if here.method not in SAFE_METHODS:
             _check_origin(here, own_origins, view)
             if not getattr(view, "needs_no_csrf_token", False) and here.routing_exception is None:
-                if prepare := getattr(view, "prepare_files", None):
-                    prepare(**_arguments(here))
+                _prepare_files(here, view)
                 csrf.protect()
-        if signed_in and not getattr(view, "leaves_session_alone", False):
-            sessions.touch(signed_in)
+        if known and not getattr(view, "leaves_session_alone", False):
+            sessions.touch(known)
         return None
 
     @app.after_request
@@ -111,8 +132,41 @@ def init_app(app: Flask, settings: Settings) -> None:
         return response
 
 
-def _arguments(request: Request) -> dict[str, UUID]:
-    return dict(request.view_args or {})
+def _own_addresses(settings: Settings) -> tuple[set[str], set[str]]:
+    """The hosts and the origins under which the portal is known."""
+    base = urlsplit(settings.base_url)
+    origins, hosts = {settings.base_url.lower()}, {settings.host}
+    if is_loopback(base.hostname or ""):
+        # On one's own machine the three names of loopback are the same place.
+        port = f":{base.port}" if base.port else ""
+        hosts |= {f"127.0.0.1{port}", f"localhost{port}", f"[::1]{port}"}
+        origins |= {f"{base.scheme}://{host}" for host in hosts}
+    return hosts, origins
+
+
+def _let_in(request: Request, holder: Holder, view: object) -> None:
+    """Let a program in that has the scope of `view`. Raises `MissingScope`."""
+    if request.routing_exception is None:
+        scope: Scope | None = getattr(view, "token_scope", None)
+        if scope is None or scope not in holder.scopes:
+            audit.record_alone(
+                audit.Action.TOKEN_REFUSED,
+                owner=holder.email,
+                reason=f"it lacks {scope}" if scope else "no token works there",
+                place=request.endpoint,
+            )
+            raise MissingScope(scope)
+        if request.method not in SAFE_METHODS:
+            _prepare_files(request, view)
+        # What `csrf.protect()` leaves for the forms, which would ask for a token of their own.
+        g.csrf_valid = True
+    api_tokens.touch(holder)
+
+
+def _prepare_files(request: Request, view: object) -> None:
+    if prepare := getattr(view, "prepare_files", None):
+        arguments: dict[str, UUID] = dict(request.view_args or {})
+        prepare(**arguments)
 
 
 def _check_host(own_hosts: set[str], *, is_probe: bool) -> None:
@@ -138,13 +192,14 @@ def _check_origin(request: Request, own_origins: set[str], view: object) -> None
         )
 
 
-def _remember_origin(request: Request, person: SignedIn | None, device: str) -> None:
+def _remember_origin(request: Request, person: SignedIn | Holder | None, device: str = "") -> None:
     audit.origin.set(
         audit.Origin(
             actor=person.email if person else "visitor",
             address=request.remote_addr or "",
             user_agent=request.headers.get("User-Agent", ""),
             device=device,
+            token=person.token_name if isinstance(person, Holder) else "",
         )
     )
 

@@ -11,6 +11,14 @@ def new_token() -> str:
     return secrets.token_urlsafe(32)
 
 
+def bearer_token(authorization: str | None) -> str | None:
+    """The token in an `Authorization` header (RFC 6750, 2.1); None where it holds none."""
+    if not authorization:
+        return None
+    scheme, _, token = authorization.strip().partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
 def hash_token(token: str) -> bytes:
     """What is stored of a token: enough to recognise it, useless to whoever reads it.
 

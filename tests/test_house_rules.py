@@ -14,6 +14,7 @@ from flask import Flask
 from werkzeug.routing import Rule
 
 from portal import config
+from portal.accounts.api_tokens import Scope
 from portal.audit.actions import Action, sentence
 from portal.config import Settings
 from portal.gate import ADMIN_BLUEPRINTS, SAFE_METHODS
@@ -40,6 +41,28 @@ PUBLIC = {
 WITHOUT_CSRF_TOKEN = {
     "sharing.download": "the address is the authority: only who knows it can make the request",
 }
+#: What a program may ask for, and the scope its token needs. Nothing else takes a token.
+FOR_TOKENS = {
+    "admin.audit_csv": "admin",
+    "admin.share_links": "admin",
+    "admin.upload_for": "admin",
+    "admin.user": "admin",
+    "admin.user_documents": "admin",
+    "admin.users": "admin",
+    "documents.delete": "documents:write",
+    "documents.download": "documents:read",
+    "documents.empty_trash": "documents:write",
+    "documents.index": "documents:read",
+    "documents.purge": "documents:write",
+    "documents.rename": "documents:write",
+    "documents.restore": "documents:write",
+    "documents.show": "documents:read",
+    "documents.trash": "documents:read",
+    "documents.upload": "documents:write",
+    "sharing.create": "shares:write",
+    "sharing.index": "shares:write",
+    "sharing.revoke": "shares:write",
+}
 #: Who may ask the storage for what. Bytes leave through delivery; checks compare their hash.
 STORAGE_USES = {
     "storage/delivery.py": {"read"},  # for one document, and for everything of its owner
@@ -61,6 +84,7 @@ KNOW_THE_REQUEST = {
 }
 FLASK_GLOBALS = {"abort", "current_user", "flash", "g", "request", "session"}
 PRIVATE_MODELS = {
+    "ApiToken",
     "AuditEvent",
     "DiscardedBlob",
     "Document",
@@ -127,6 +151,16 @@ def test_visitors_reach_the_listed_pages_and_no_others(app: Flask) -> None:
     assert {name for name, view in views if getattr(view, "is_public", False)} == PUBLIC
 
 
+def test_tokens_reach_the_listed_views_with_the_listed_scopes(app: Flask) -> None:
+    scopes = {name: getattr(view, "token_scope", None) for name, view in app.view_functions.items()}
+    assert {name: scope for name, scope in scopes.items() if scope} == FOR_TOKENS
+    for name, scope in FOR_TOKENS.items():
+        assert (scope == "admin") == (name.partition(".")[0] in ADMIN_BLUEPRINTS), name
+        # A program cannot make itself a key, and what is public needs none.
+        assert not name.startswith("accounts."), name
+        assert name not in PUBLIC, name
+
+
 def test_only_the_gate_says_what_is_public() -> None:
     for name, tree in SOURCES.items():
         marks = {
@@ -135,7 +169,7 @@ def test_only_the_gate_says_what_is_public() -> None:
             if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
         }
         if name != "gate.py":
-            assert not marks & {"is_public", "needs_no_csrf_token"}, name
+            assert not marks & {"is_public", "needs_no_csrf_token", "token_scope"}, name
 
 
 def test_every_admin_page_is_behind_the_admins_gate(app: Flask) -> None:
@@ -296,6 +330,19 @@ def test_every_route_is_documented(app: Flask) -> None:
     assert len(rows) == len(served)
     assert rows == sorted(rows, key=lambda row: (row[0].strip("`"), row[1]))
     assert all(row[3] for row in rows)
+
+
+def test_every_route_for_tokens_is_documented(app: Flask) -> None:
+    served = {
+        (re.sub(r"<\w+:", "<", rule.rule), " ".join(sorted(_methods(rule))), scope)
+        for rule in _rules(app)
+        if (scope := FOR_TOKENS.get(rule.endpoint))
+    }
+    rows = [row for row in _table("api.md") if row[0].startswith("`/")]
+    assert {(row[0].strip("`"), row[1], row[2].strip("`")) for row in rows} == served
+    assert len(rows) == len(served)
+    described = {row[0].strip("`") for row in _table("api.md") if not row[0].startswith("`/")}
+    assert described == {scope.value for scope in Scope}
 
 
 @pytest.mark.parametrize("action", list(Action))

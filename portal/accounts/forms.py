@@ -12,12 +12,15 @@ from wtforms import (
     EmailField,
     HiddenField,
     PasswordField,
+    RadioField,
     SelectField,
+    SelectMultipleField,
     StringField,
 )
 from wtforms.fields import SelectChoice
 from wtforms.validators import InputRequired, Length
 
+from portal.accounts import api_tokens
 from portal.accounts.passwords import LONGEST, RULE, SHORTEST
 from portal.accounts.people import LANGUAGES
 
@@ -117,4 +120,27 @@ class DeletionForm(FlaskForm):
         "Your password",
         [InputRequired("Enter your password.")],
         render_kw={"autocomplete": "current-password"},
+    )
+
+
+class TokenForm(FlaskForm):
+    kind = RadioField(
+        "For",
+        choices=[
+            SelectChoice("token", "A script or program"),
+            SelectChoice("app-password", "A folder on a computer (WebDAV)"),
+        ],
+        default="token",
+    )
+    name = StringField(
+        "Name",
+        description="So that you know it again, such as “Backup at home”.",
+        render_kw={"autocomplete": "off", "maxlength": api_tokens.LONGEST_NAME, "required": True},
+    )
+    scope = SelectMultipleField("It may", validate_choice=False)
+    days = StringField(
+        "It works for this many days",
+        default=str(api_tokens.DEFAULT_DAYS),
+        description=f"From 1 to {api_tokens.MOST_DAYS}. Then it stops, and you make a new one.",
+        render_kw={"type": "number", "min": 1, "max": api_tokens.MOST_DAYS, "required": True},
     )

@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session as DatabaseSession
 
 from portal import audit
-from portal.accounts import browsers, passwords, sessions, throttle
+from portal.accounts import api_tokens, browsers, passwords, sessions, throttle
 from portal.accounts.emails import checked
 from portal.accounts.site import site_name
 from portal.config import Settings
@@ -149,7 +149,7 @@ def by_public_id(public_id: uuid.UUID) -> User:
 
 
 def set_password(user: User, password: str, settings: Settings) -> None:
-    """Give somebody a new password; all their sessions and invitations end.
+    """Give somebody a new password; all their sessions, tokens and invitations end.
 
     Guesses made before are forgotten: whoever was shut out by them can sign in at once.
     """
@@ -161,6 +161,7 @@ def set_password(user: User, password: str, settings: Settings) -> None:
         sessions.end_all(user.id)
         throttle.clear(throttle.for_account(user.email))
         tell_of_password(user)
+        api_tokens.revoke_all(user)
         audit.record(audit.Action.PASSWORD_CHANGED, owner=user.email)
 
 
@@ -208,7 +209,7 @@ def save_own(user_id: int, *, name: str, timezone: str, language: str = "") -> N
 
 
 def disable(user: User) -> None:
-    """Switch an account off at once: its sessions end, its links stop, it cannot sign in.
+    """Switch an account off at once: sessions and tokens end, links stop, it cannot sign in.
 
     Raises `Conflict` for the last active admin.
     """
@@ -220,6 +221,7 @@ def disable(user: User) -> None:
         user.disabled_at = utcnow()
         _end_invitations(session, user.id)
         sessions.end_all(user.id)
+        api_tokens.revoke_all(user)
         audit.record(audit.Action.USER_DISABLED, owner=user.email)
 
 

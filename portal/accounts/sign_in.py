@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import select
 
 from portal import audit
-from portal.accounts import known_devices, passwords, people, sessions, throttle
+from portal.accounts import api_tokens, known_devices, passwords, people, sessions, throttle
 from portal.accounts.emails import normalised
 from portal.accounts.sessions import SignedIn
 from portal.accounts.site import site_name
@@ -83,7 +83,7 @@ def admit(
 
 
 def change_password(person: SignedIn, current: str, new: str, settings: Settings) -> None:
-    """Set a new password after checking the current one; every other session ends.
+    """Set a new password after checking the current one; every other session and every token ends.
 
     Raises `Invalid` with the field at fault, `TooManyTries` after too many wrong ones.
     """
@@ -106,6 +106,7 @@ def change_password(person: SignedIn, current: str, new: str, settings: Settings
         sessions.end_all(user.id, but=person.session_id)
         throttle.clear(by_person)
         people.tell_of_password(user)
+        api_tokens.revoke_all(user)
         audit.record(audit.Action.PASSWORD_CHANGED, owner=user.email)
 
 

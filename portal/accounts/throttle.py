@@ -69,6 +69,19 @@ def for_link(link: str) -> Limit:
     return Limit("link", link, 10, timedelta(minutes=15))
 
 
+def for_tokens(address: str) -> Limit:
+    """Wrong tokens and app passwords from one network address.
+
+    Apart from `for_address`: a program with an old token keeps nobody beside it from signing in.
+    """
+    return Limit("token", network_of(address), 60, timedelta(minutes=15))
+
+
+def for_app_passwords(email: str) -> Limit:
+    """Wrong app passwords for one account, whether the account exists or not."""
+    return Limit("app-password", email, 10, timedelta(minutes=15))
+
+
 def count(*limits: Limit) -> None:
     """Count one try against every limit. Raises `TooManyTries` where one is spent."""
     now = utcnow()

@@ -23,7 +23,8 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from portal import access, audit, shown_once
-from portal.accounts import deletion, people
+from portal.accounts import api_tokens, deletion, people
+from portal.accounts.api_tokens import Scope
 from portal.admin import checks
 from portal.admin import overview as figures
 from portal.admin.forms import AuditFilterForm, InviteForm, PersonForm
@@ -33,13 +34,19 @@ from portal.config import Settings
 from portal.database import transaction
 from portal.documents import listing, uploads
 from portal.documents.forms import UploadForSomebodyForm
-from portal.documents.receiving import answer_json, flash_outcome, receive_all, takes_files
+from portal.documents.receiving import (
+    answer_json,
+    as_text,
+    flash_outcome,
+    receive_all,
+    takes_files,
+)
 from portal.errors import BadRequest, Conflict
 from portal.forms import check, filling
-from portal.gate import wants_json
+from portal.gate import open_to_tokens, wants_json
 from portal.models import Role, User
 from portal.sharing import links
-from portal.sharing.views import revoke_many
+from portal.sharing.views import links_json, revoke_many
 
 admin = Blueprint("admin", __name__, url_prefix="/admin")
 
@@ -62,9 +69,12 @@ def overview() -> ResponseReturnValue:
 
 
 @admin.route("/users", methods=["GET", "POST"])
+@open_to_tokens(Scope.ADMIN)
 def users() -> ResponseReturnValue:
     form = InviteForm()
     if request.method != "POST":
+        if wants_json():
+            return {"users": [_person_json(each) for each in people.everybody()]}
         invitation_url = shown_once.take("invitation").get("url")
         return render_template(
             "admin/users.html", **_people(InviteForm(formdata=None), invitation_url)
@@ -90,9 +100,12 @@ def users() -> ResponseReturnValue:
 
 
 @admin.route("/users/<uuid:user_id>", methods=["GET", "POST"])
+@open_to_tokens(Scope.ADMIN)
 def user(user_id: UUID) -> ResponseReturnValue:
     person = people.by_public_id(user_id)
     if request.method != "POST":
+        if wants_json():
+            return _person_json(person)
         context = _person(person, _person_form(person))
         context["invitation_url"] = shown_once.take(f"invitation of {user_id}").get("url")
         return render_template("admin/user.html", **context)
@@ -113,11 +126,13 @@ def user(user_id: UUID) -> ResponseReturnValue:
 
 
 @admin.get("/users/<uuid:user_id>/documents")
+@open_to_tokens(Scope.ADMIN)
 def user_documents(user_id: UUID) -> ResponseReturnValue:
     return _directory_page(user_id, UploadForSomebodyForm(formdata=None))
 
 
 @admin.post("/users/<uuid:user_id>/documents")
+@open_to_tokens(Scope.ADMIN)
 @takes_files(into=lambda user_id: user_id)
 def upload_for(user_id: UUID) -> ResponseReturnValue:
     form = UploadForSomebodyForm()
@@ -135,9 +150,12 @@ def upload_for(user_id: UUID) -> ResponseReturnValue:
 
 
 @admin.route("/share-links", methods=["GET", "POST"])
+@open_to_tokens(Scope.ADMIN)
 def share_links() -> ResponseReturnValue:
     if request.method == "POST":
         return revoke_many(url_for("admin.share_links"))
+    if wants_json():
+        return links_json(links.live_of_everybody(current_user))
     return render_template("admin/share_links.html", links=links.live_of_everybody(current_user))
 
 
@@ -161,6 +179,7 @@ def audit_log() -> ResponseReturnValue:
 
 
 @admin.get("/audit.csv")
+@open_to_tokens(Scope.ADMIN)
 def audit_csv() -> ResponseReturnValue:
     form, filters = _filters()
     if form.errors:
@@ -199,6 +218,9 @@ def _act(person: User, form: PersonForm) -> str:
             name = person.name
             deletion.delete_for_ever(person)
             return f"The account of {name} was deleted."
+        case "revoke-tokens":
+            ended = api_tokens.revoke_all(person)
+            return "One token was ended." if ended == 1 else f"{ended} tokens were ended."
         case _:
             raise BadRequest
 
@@ -231,6 +253,9 @@ def _directory_page(
     following = None
     if page.next_cursor:
         following = url_for("admin.user_documents", user_id=user_id, cursor=page.next_cursor)
+    if wants_json():
+        names = [_name_json(row) for row in page.rows]
+        return {"documents": names, "next": following}
     html = render_template(
         "admin/user_documents.html",
         user=owner,
@@ -246,11 +271,35 @@ def _people(form: InviteForm, invitation_url: str | None = None) -> dict[str, An
     return {"users": people.everybody(), "form": form, "invitation_url": invitation_url}
 
 
+def _person_json(person: User) -> dict[str, Any]:
+    return {
+        "id": str(person.public_id),
+        "email": person.email,
+        "name": person.name,
+        "role": person.role,
+        "status": person.status,
+        "quota_bytes": person.quota_bytes,
+        "used_bytes": person.used_bytes,
+    }
+
+
+def _name_json(row: listing.Row) -> dict[str, Any]:
+    """What an admin may know of a document: its name and size, never its content."""
+    return {
+        "id": str(row.public_id),
+        "name": row.name,
+        "size": row.size_bytes,
+        "media_type": row.media_type,
+        "uploaded_at": as_text(row.uploaded_at),
+    }
+
+
 def _person(person: User, form: PersonForm) -> dict[str, Any]:
     return {
         "user": person,
         "form": form,
         "invitation_url": None,
+        "token_count": api_tokens.count_live(person.id),
         "deletion_from": deletion.possible_from(person),
         "can_be_deleted": deletion.is_possible(person),
     }

@@ -136,7 +136,8 @@ def sentence(action: str, owner: str, detail: str) -> str:
     label = str(facts.get("label") or "")
     facts["label"] = f" “{label}”" if label else ""
     facts["through"] = f" through the link{facts['label']}" if "link" in facts else ""
-    return template.format_map(_Facts(facts))
+    token = facts.get("token")
+    return template.format_map(_Facts(facts)) + (f" with the token “{token}”" if token else "")
 
 
 class _Facts(dict[str, Any]):

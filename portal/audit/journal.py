@@ -63,6 +63,8 @@ class Origin:
     user_agent: str = ""
     #: What the browser keeps to be known again (`accounts.known_devices`); in no event.
     device: str = field(default="", repr=False)
+    #: The name of the token through which somebody acts.
+    token: str = ""
 
 
 #: Set by the gate for each request and by the command line; read by every event.
@@ -150,6 +152,8 @@ def _event(
     detail: dict[str, Any],
 ) -> _Event:
     here = origin.get()
+    if here.token:
+        detail = {**detail, "token": here.token}
     return _Event(
         at=utcnow(),
         actor=_line(here.actor if actor is None else actor, 254),

@@ -91,9 +91,9 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command that the arguments name."""
-    from portal.cli import audit_log, demo, people, serve, tests, upkeep
+    from portal.cli import audit_log, demo, people, serve, tests, tokens, upkeep
 
-    for family in (serve, demo, people, upkeep, audit_log, tests):
+    for family in (serve, demo, people, tokens, upkeep, audit_log, tests):
         for command in family.COMMANDS:
             cli.add_command(command)
     cli(prog_name="manage.py")

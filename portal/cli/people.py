@@ -36,7 +36,7 @@ def create_user(email: str, name: str, admin: bool, password_stdin: bool) -> Non
 @click.argument("email")
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 def set_password(email: str, password_stdin: bool) -> None:
-    """Give somebody a new password and sign them out everywhere."""
+    """Give somebody a new password; they are signed out everywhere and their tokens end."""
     if not password_stdin:
         raise click.UsageError("Pipe the password in and add --password-stdin.")
     settings = config.load()
@@ -50,7 +50,7 @@ def set_password(email: str, password_stdin: bool) -> None:
 @click.command("disable-user")
 @click.argument("email")
 def disable_user(email: str) -> None:
-    """Switch an account off: sessions end, links stop, nobody can sign in."""
+    """Switch an account off: sessions and tokens end, links stop, nobody can sign in."""
     with acting(config.load()):
         user = people.by_email(email)
         people.disable(user)

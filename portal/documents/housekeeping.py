@@ -8,6 +8,7 @@ from datetime import timedelta
 from sqlalchemy import delete, select
 
 from portal import audit, storage
+from portal.accounts import api_tokens
 from portal.accounts.known_devices import KEPT as DEVICE_KEPT
 from portal.audit import reading
 from portal.config import Settings
@@ -42,10 +43,11 @@ class Purged:
     orphans: int
     unfinished: int
     sessions: int
+    tokens: int
 
 
 def purge(settings: Settings) -> Purged:
-    """Remove what is over: trash, deleted bytes, orphans, unfinished uploads, sessions.
+    """Remove what is over: trash, deleted bytes, orphans, unfinished uploads, sessions, tokens.
 
     Safe to run at any time, by several at once, and again after an interruption.
     """
@@ -56,6 +58,7 @@ def purge(settings: Settings) -> Purged:
             orphans=_remove(orphans()),
             unfinished=_remove(list(storage.current().abandoned(utcnow() - ORPHAN_GRACE))),
             sessions=_old_sessions(settings),
+            tokens=api_tokens.forget_expired(),
         )
 
 

@@ -19,9 +19,10 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from portal.access import Person, has_downloads_left, trashed_documents, visible_documents
 from portal.documents.names import fold
+from portal.documents.uploads import Stored
 from portal.errors import BadRequest
 from portal.extensions import db
-from portal.models import Document, ShareLink, User, utcnow
+from portal.models import Document, ShareLink, User, Version, utcnow
 
 PAGE_SIZE = 50
 
@@ -83,6 +84,31 @@ def directory(owner: User, cursor: str = "") -> Page:
     """A page of what `owner` has, for an admin whom `access.directory_for` let in."""
     mine = and_(Document.owner_id == owner.id, Document.trashed_at.is_(None))
     return _page(mine, Query(cursor=cursor))
+
+
+def as_stored(page: Page) -> list[Stored]:
+    """The rows of a page with the hashes of their bytes, which the pages do not show."""
+    found = db.session.execute(
+        select(Document.public_id, Version.sha256)
+        .join(Version, Version.document_id == Document.id)
+        .where(
+            Version.number == Document.version,
+            Document.public_id.in_([row.public_id for row in page.rows]),
+        )
+    )
+    hashes = {row.public_id: row.sha256 for row in found}
+    return [
+        Stored(
+            public_id=row.public_id,
+            name=row.name,
+            size_bytes=row.size_bytes,
+            sha256=hashes[row.public_id],
+            media_type=row.media_type,
+            uploaded_at=row.uploaded_at,
+        )
+        for row in page.rows
+        if row.public_id in hashes  # deleted for ever at this moment
+    ]
 
 
 def _page(allowed: ColumnElement[bool], query: Query) -> Page:

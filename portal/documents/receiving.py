@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
@@ -122,6 +123,11 @@ def flash_outcome(outcome: Outcome, for_whom: User | None = None) -> None:
         flash(f"“{name}” was not taken. {refusal.what} {refusal.cure}", "danger")
 
 
+def as_text(moment: datetime) -> str:
+    """A moment as programs see it: ISO 8601 in UTC."""
+    return moment.isoformat().replace("+00:00", "Z")
+
+
 def as_json(document: Stored) -> dict[str, Any]:
     """A document as programs see it."""
     return {
@@ -130,7 +136,7 @@ def as_json(document: Stored) -> dict[str, Any]:
         "size": document.size_bytes,
         "sha256": document.sha256.hex(),
         "media_type": document.media_type,
-        "uploaded_at": document.uploaded_at.isoformat().replace("+00:00", "Z"),
+        "uploaded_at": as_text(document.uploaded_at),
         "url": url_for("documents.show", document_id=document.public_id),
         "download_url": url_for("documents.download", document_id=document.public_id),
     }

@@ -12,6 +12,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from portal import access
+from portal.accounts.api_tokens import Scope
 from portal.accounts.people import quota_of
 from portal.config import Settings
 from portal.documents import lifecycle, listing, uploads
@@ -21,13 +22,14 @@ from portal.documents.page import document_page
 from portal.documents.receiving import (
     answer_json,
     as_json,
+    as_text,
     flash_outcome,
     receive_all,
     takes_files,
 )
 from portal.errors import NotFound
 from portal.forms import check, filling
-from portal.gate import leaves_session_alone, wants_json
+from portal.gate import leaves_session_alone, open_to_tokens, wants_json
 from portal.storage import delivery
 
 documents = Blueprint("documents", __name__)
@@ -42,6 +44,7 @@ def home() -> ResponseReturnValue:
 
 
 @documents.get("/documents")
+@open_to_tokens(Scope.DOCUMENTS_READ)
 def index() -> ResponseReturnValue:
     query = Query(
         q=request.args.get("q", "")[:255],
@@ -51,10 +54,15 @@ def index() -> ResponseReturnValue:
     )
     if request.args.get("folder") or query.sort == "trashed":
         raise NotFound
+    if wants_json():
+        page = listing.visible(current_user, query)
+        found = [as_json(each) for each in listing.as_stored(page)]
+        return {"documents": found, "next": _shown([], page.next_cursor)["next_url"]}
     return _list_page(query)
 
 
 @documents.post("/documents")
+@open_to_tokens(Scope.DOCUMENTS_WRITE)
 @takes_files(into=lambda: current_user.public_id)
 def upload() -> ResponseReturnValue:
     outcome = receive_all()
@@ -67,11 +75,15 @@ def upload() -> ResponseReturnValue:
 
 
 @documents.get("/documents/<uuid:document_id>")
+@open_to_tokens(Scope.DOCUMENTS_READ)
 def show(document_id: UUID) -> ResponseReturnValue:
+    if wants_json():
+        return as_json(uploads.as_stored(access.document_for(current_user, document_id)))
     return document_page(document_id)
 
 
 @documents.get("/documents/<uuid:document_id>/download")
+@open_to_tokens(Scope.DOCUMENTS_READ)
 @leaves_session_alone
 def download(document_id: UUID) -> ResponseReturnValue:
     grant = access.grant_to_user(current_user, document_id, _version())
@@ -79,6 +91,7 @@ def download(document_id: UUID) -> ResponseReturnValue:
 
 
 @documents.post("/documents/<uuid:document_id>/rename")
+@open_to_tokens(Scope.DOCUMENTS_WRITE)
 def rename(document_id: UUID) -> ResponseReturnValue:
     access.document_for(current_user, document_id)
     form = RenameForm()
@@ -94,6 +107,7 @@ def rename(document_id: UUID) -> ResponseReturnValue:
 
 
 @documents.post("/documents/<uuid:document_id>/delete")
+@open_to_tokens(Scope.DOCUMENTS_WRITE)
 def delete(document_id: UUID) -> ResponseReturnValue:
     document = lifecycle.trash(current_user, document_id)
     if wants_json():
@@ -104,6 +118,7 @@ def delete(document_id: UUID) -> ResponseReturnValue:
 
 
 @documents.post("/documents/<uuid:document_id>/restore")
+@open_to_tokens(Scope.DOCUMENTS_WRITE)
 def restore(document_id: UUID) -> ResponseReturnValue:
     document = lifecycle.restore(current_user, document_id)
     if wants_json():
@@ -113,9 +128,12 @@ def restore(document_id: UUID) -> ResponseReturnValue:
 
 
 @documents.get("/trash")
+@open_to_tokens(Scope.DOCUMENTS_READ)
 def trash() -> ResponseReturnValue:
     page = listing.trash(current_user, request.args.get("cursor", ""))
     keep = timedelta(days=_settings().trash_days)
+    if wants_json():
+        return _trash_json(page, keep)
     rows = [
         {
             "public_id": row.public_id,
@@ -131,6 +149,7 @@ def trash() -> ResponseReturnValue:
 
 
 @documents.post("/trash/<uuid:document_id>/purge")
+@open_to_tokens(Scope.DOCUMENTS_WRITE)
 def purge(document_id: UUID) -> ResponseReturnValue:
     lifecycle.purge(current_user, document_id)
     if wants_json():
@@ -140,12 +159,29 @@ def purge(document_id: UUID) -> ResponseReturnValue:
 
 
 @documents.post("/trash/empty")
+@open_to_tokens(Scope.DOCUMENTS_WRITE)
 def empty_trash() -> ResponseReturnValue:
     total = lifecycle.empty_trash(current_user)
     if wants_json():
         return {"deleted": total}, 201
     flash("The trash is empty.", "success")
     return redirect(url_for("documents.trash"), 303)
+
+
+def _trash_json(page: listing.Page, keep: timedelta) -> ResponseReturnValue:
+    """What lies in the trash. Its addresses are those of what can be done with it there."""
+    found = []
+    trashed_at = {row.public_id: row.trashed_at for row in page.rows}
+    for stored in listing.as_stored(page):
+        facts = as_json(stored)
+        del facts["url"], facts["download_url"]
+        if moment := trashed_at[stored.public_id]:
+            facts["trashed_at"] = as_text(moment)
+            facts["purge_at"] = as_text(moment + keep)
+        facts["restore_url"] = url_for("documents.restore", document_id=stored.public_id)
+        facts["purge_url"] = url_for("documents.purge", document_id=stored.public_id)
+        found.append(facts)
+    return {"documents": found, "next": _shown([], page.next_cursor)["next_url"]}
 
 
 def _version() -> int | None:

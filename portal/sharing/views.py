@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, cast
 from uuid import UUID
@@ -25,13 +25,16 @@ from flask_login import current_user
 
 from portal import access, shown_once
 from portal.access import OpenLink
+from portal.accounts.api_tokens import Scope
 from portal.config import Settings
 from portal.documents.page import document_page
+from portal.documents.receiving import as_text
 from portal.errors import BadRequest, Gone, Invalid, NotFound, TooManyTries
 from portal.forms import check, filling
 from portal.gate import (
     address_is_authority,
     leaves_session_alone,
+    open_to_tokens,
     public,
     secret_address,
     wants_json,
@@ -40,7 +43,7 @@ from portal.presentation import media_kind
 from portal.request import PortalRequest
 from portal.sharing import links
 from portal.sharing.forms import LinkForm, UnlockForm
-from portal.sharing.links import Terms, WrongPassword
+from portal.sharing.links import LinkRow, Terms, WrongPassword
 from portal.storage import delivery
 
 sharing = Blueprint("sharing", __name__)
@@ -50,6 +53,7 @@ _MOST_UNLOCKED = 20
 
 
 @sharing.post("/documents/<uuid:document_id>/share-links")
+@open_to_tokens(Scope.SHARES_WRITE)
 def create(document_id: UUID) -> ResponseReturnValue:
     access.document_for(current_user, document_id)
     form = LinkForm()
@@ -75,7 +79,7 @@ def create(document_id: UUID) -> ResponseReturnValue:
             "id": str(link.public_id),
             "url": url,
             "label": link.label,
-            "expires_at": link.expires_at.isoformat().replace("+00:00", "Z"),
+            "expires_at": as_text(link.expires_at),
             "max_downloads": link.max_downloads,
         }, 201
     allows = links.sentence(link, has_password=bool(terms.password))
@@ -101,13 +105,17 @@ def created(document_id: UUID) -> ResponseReturnValue:
 
 
 @sharing.route("/share-links", methods=["GET", "POST"])
+@open_to_tokens(Scope.SHARES_WRITE)
 def index() -> ResponseReturnValue:
     if request.method == "POST":
         return revoke_many(url_for("sharing.index"))
+    if wants_json():
+        return links_json(links.live(current_user))
     return render_template("sharing/index.html", links=links.live(current_user))
 
 
 @sharing.post("/share-links/<uuid:link_id>/revoke")
+@open_to_tokens(Scope.SHARES_WRITE)
 def revoke(link_id: UUID) -> ResponseReturnValue:
     ended = links.revoke(current_user, [link_id])
     return _revoked(ended, url_for("sharing.index"))
@@ -122,6 +130,25 @@ def revoke_many(back: str) -> ResponseReturnValue:
         problem = "Choose at least one link."
         raise Invalid(problem, errors={"id": problem})
     return _revoked(links.revoke(current_user, chosen), back)
+
+
+def links_json(rows: Sequence[LinkRow]) -> ResponseReturnValue:
+    """Answer with live links as programs see them; their addresses are kept nowhere."""
+    found = [
+        {
+            "id": str(row.public_id),
+            "label": row.label,
+            "document": {"id": str(row.document_id), "name": row.document_name},
+            "owner": row.owner_name,
+            "created_at": as_text(row.created_at),
+            "expires_at": as_text(row.expires_at),
+            "download_count": row.download_count,
+            "max_downloads": row.max_downloads,
+            "has_password": row.has_password,
+        }
+        for row in rows
+    ]
+    return {"links": found}
 
 
 def _to_stranger(view: Callable[..., ResponseReturnValue]) -> Callable[..., ResponseReturnValue]:

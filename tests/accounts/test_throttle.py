@@ -118,9 +118,16 @@ def test_whole_ipv6_network_is_one_address(one: str, other: str, same: bool) -> 
 
 
 def test_kinds_do_not_mix() -> None:
-    kinds = (throttle.for_account, throttle.for_address, throttle.for_link)
-    kinds = (*kinds, throttle.for_proof, throttle.for_device)
-    assert len({kind("x").key for kind in kinds}) == 5
+    kinds = (
+        throttle.for_account,
+        throttle.for_address,
+        throttle.for_app_passwords,
+        throttle.for_device,
+        throttle.for_link,
+        throttle.for_proof,
+        throttle.for_tokens,
+    )
+    assert len({kind("x").key for kind in kinds}) == len(kinds)
 
 
 def test_cleared_count_begins_anew_and_no_other(app: Flask) -> None:

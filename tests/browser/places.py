@@ -98,6 +98,10 @@ class Stage:
             Place("deletion", ALICE, "/account/delete"),
             Place("deletion-wrong", ALICE, "/account/delete", _wrong_deletion),
             Place("deletion-asked", BOB, "/account/delete"),
+            Place("tokens", ALICE, "/account/tokens"),
+            Place("tokens-wrong", ALICE, "/account/tokens", _wrong_token),
+            Place("tokens-made", ADA, "/account/tokens", _make_token),
+            Place("tokens-empty", CAROL, "/account/tokens"),
             Place("error-404", ALICE, "/documents/00000000-0000-4000-8000-000000000000"),
             Place("error-405", ALICE, "/logout"),
             Place("error-413", BOB, "/documents", self._post_too_large),
@@ -152,6 +156,19 @@ class Stage:
         for _ in range(2):
             portal.client(ALICE)
         bob.post("/account/delete", {"action": "ask", "password": PASSWORD})
+        self._make_tokens(alice)
+
+    def _make_tokens(self, alice: Client) -> None:
+        for name, kind, scopes in (
+            ("Laptop", "app-password", ("documents:read", "documents:write")),
+            ("Scanner in the hall", "token", ("documents:write",)),
+            ("Backup at home", "token", ("documents:read", "documents:write", "shares:write")),
+        ):
+            fields = [("action", "create"), ("name", name), ("kind", kind), ("days", "90")]
+            fields += [("scope", scope) for scope in scopes]
+            made = alice.post_json("/account/tokens", fields)
+        bearer = f"Bearer {made['token']}"
+        self.portal.visitor().get("/documents", authorization=bearer)
 
     def _upload(self, alice: Client) -> dict[str, str]:
         noise = Bytes(mp4(4))
@@ -358,6 +375,22 @@ def _type_password(password: str) -> Callable[[Page], None]:
         page.wait_for_selector(".strength.is-shown")
 
     return act
+
+
+def _make_token(page: Page) -> None:
+    page.locator("summary", has_text="Make a token").click()
+    page.get_by_label("Name", exact=True).fill("Backup at home")
+    page.get_by_label("Upload, rename and delete").check()
+    page.get_by_role("button", name="Make it").click()
+    page.get_by_label("Token", exact=True).wait_for()
+
+
+def _wrong_token(page: Page) -> None:
+    page.locator("summary", has_text="Make a token").click()
+    page.get_by_label("See and download").uncheck()
+    page.get_by_label("many days").fill("0")
+    page.get_by_role("button", name="Make it").click()
+    page.wait_for_selector(".wrong")
 
 
 def _open_table(page: Page) -> None:

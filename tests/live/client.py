@@ -19,6 +19,8 @@ from typing import Any, Protocol
 from urllib.parse import unquote_to_bytes, urlencode, urlsplit
 
 CHUNK = 256 * 1024
+#: Of a form; pairs, where a field is there several times.
+Fields = Mapping[str, str] | Sequence[tuple[str, str]]
 #: An older connection is not used again.
 IDLE_SECONDS = 3
 
@@ -122,7 +124,7 @@ class Client:
     def head(self, path: str, **headers: str) -> Answer:
         return self.request("HEAD", path, headers=_named(headers))
 
-    def post(self, path: str, fields: Mapping[str, str] | None = None, **headers: str) -> Answer:
+    def post(self, path: str, fields: Fields | None = None, **headers: str) -> Answer:
         fields = fields or {}
         body = urlencode(fields).encode()
         given = {
@@ -133,7 +135,7 @@ class Client:
         }
         return self.request("POST", path, [body], given)
 
-    def post_json(self, path: str, fields: Mapping[str, str] | None = None) -> Any:
+    def post_json(self, path: str, fields: Fields | None = None) -> Any:
         """POST a form and answer the JSON of what was made."""
         answer = self.post(path, fields, accept="application/json")
         assert answer.status == 201, answer

@@ -13,4 +13,5 @@ from portal.accounts.views import (  # noqa: E402
     provider,  # noqa: F401
     sign_in,  # noqa: F401
     strength,  # noqa: F401
+    tokens,  # noqa: F401
 )

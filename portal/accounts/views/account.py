@@ -49,7 +49,10 @@ def change_password() -> ResponseReturnValue:
     if refused:
         own = _account_form(formdata=None)
         return refused.page("accounts/account.html", **_account_page(own, form))
-    flash("Your password was changed. Every other device was signed out.", "success")
+    flash(
+        "Your password was changed. Every other device was signed out, and every token ended.",
+        "success",
+    )
     return redirect(url_for("accounts.account"), 303)
 
 
