@@ -11,7 +11,7 @@ from typing import TypeVar
 from urllib.parse import urlencode, urlsplit
 from uuid import UUID
 
-from flask import Flask, Request, Response, redirect, request
+from flask import Flask, Request, Response, current_app, redirect, request
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
@@ -19,7 +19,13 @@ from portal import audit
 from portal.accounts import sessions
 from portal.accounts.sessions import SignedIn
 from portal.config import Settings, is_loopback
-from portal.errors import BadRequest, NotFound, SignInRequired
+from portal.errors import (
+    BadRequest,
+    NotFound,
+    ProofRequired,
+    SecondFactorRequired,
+    SignInRequired,
+)
 from portal.extensions import csrf, login_manager
 
 View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
@@ -53,6 +59,37 @@ def leaves_session_alone(view: View) -> View:
     return view
 
 
+def open_without_second_factor(view: View) -> View:
+    """Let in somebody who owes a second factor: what it takes to set one up, and to leave."""
+    view.is_open_without_second_factor = True  # type: ignore[attr-defined]
+    return view
+
+
+def needs_fresh_proof(view: View) -> View:
+    """Ask for a proof of the last ten minutes before this view, whatever the method.
+
+    Where only some of what a view does is sensitive, it calls `check_fresh_proof` instead.
+    """
+    view.needs_fresh_proof = True  # type: ignore[attr-defined]
+    return view
+
+
+def check_fresh_proof() -> None:
+    """Raise `ProofRequired` unless the person has proved themselves in the last ten minutes.
+
+    A page leads to `/account/prove` and from there back to the form; JSON gets the 403.
+    """
+    person = current_user._get_current_object()
+    if not (isinstance(person, SignedIn) and person.is_freshly_proved):
+        raise ProofRequired
+
+
+def to_proof() -> ResponseReturnValue:
+    """The way to the page where the person proves themselves, and from there back here."""
+    status = 302 if request.method in SAFE_METHODS else 303
+    return redirect(f"/account/prove?{urlencode({'next': _page_of_form()})}", status)
+
+
 def wants_json() -> bool:
     """Whether the present request asks for JSON rather than a page."""
     if request.path.startswith("/api/"):
@@ -65,14 +102,7 @@ def wants_json() -> bool:
 
 def init_app(app: Flask, settings: Settings) -> None:
     """Put the gate in front of every view of `app`."""
-    base = urlsplit(settings.base_url)
-    own_origins = {settings.base_url.lower()}
-    own_hosts = {settings.host}
-    if is_loopback(base.hostname or ""):
-        # On one's own machine the three names of loopback are the same place.
-        port = f":{base.port}" if base.port else ""
-        own_hosts |= {f"127.0.0.1{port}", f"localhost{port}", f"[::1]{port}"}
-        own_origins |= {f"{base.scheme}://{host}" for host in own_hosts}
+    own_hosts, own_origins = _own_addresses(settings)
 
     @login_manager.user_loader  # type: ignore[untyped-decorator]
     def load(token: str) -> SignedIn | None:
@@ -91,6 +121,8 @@ def init_app(app: Flask, settings: Settings) -> None:
         if here.blueprint in ADMIN_BLUEPRINTS and not (signed_in and signed_in.is_admin):
             audit.record_alone(audit.Action.ACCESS_DENIED, place=here.endpoint)
             raise NotFound
+        if signed_in is not None and (elsewhere := _owes_first(signed_in, view)):
+            return elsewhere
         if here.method not in SAFE_METHODS:
             _check_origin(here, own_origins, view)
             if not getattr(view, "needs_no_csrf_token", False) and here.routing_exception is None:
@@ -111,6 +143,18 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 def _arguments(request: Request) -> dict[str, UUID]:
     return dict(request.view_args or {})
+
+
+def _own_addresses(settings: Settings) -> tuple[set[str], set[str]]:
+    """The hosts and the origins under which the portal is known."""
+    base = urlsplit(settings.base_url)
+    origins, hosts = {settings.base_url.lower()}, {settings.host}
+    if is_loopback(base.hostname or ""):
+        # On one's own machine the three names of loopback are the same place.
+        port = f":{base.port}" if base.port else ""
+        hosts |= {f"127.0.0.1{port}", f"localhost{port}", f"[::1]{port}"}
+        origins |= {f"{base.scheme}://{host}" for host in hosts}
+    return hosts, origins
 
 
 def _check_host(own_hosts: set[str], *, is_probe: bool) -> None:
@@ -144,6 +188,29 @@ def _remember_origin(request: Request, person: SignedIn | None) -> None:
             user_agent=request.headers.get("User-Agent", ""),
         )
     )
+
+
+def _owes_first(person: SignedIn, view: object) -> ResponseReturnValue | None:
+    """What comes before `view`, if anything: a second factor to set up, or a fresh proof."""
+    is_open = getattr(view, "is_open_without_second_factor", False)
+    if person.owes_second_factor and not is_open and not getattr(view, "is_public", False):
+        if wants_json():
+            raise SecondFactorRequired
+        return redirect("/account/two-factor", 302 if request.method in SAFE_METHODS else 303)
+    if getattr(view, "needs_fresh_proof", False):
+        check_fresh_proof()
+    return None
+
+
+def _page_of_form() -> str:
+    """The page to come back to: this one, or for an address without a page where it came from."""
+    if request.method in SAFE_METHODS:
+        return request.full_path if request.query_string else request.path
+    adapter = current_app.create_url_adapter(request)
+    if adapter is not None and adapter.test(request.path, method="GET"):
+        return request.path
+    came_from = urlsplit(request.headers.get("Referer", ""))
+    return came_from.path if came_from.netloc == request.host else "/account"
 
 
 def _to_sign_in() -> ResponseReturnValue:

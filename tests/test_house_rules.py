@@ -26,6 +26,8 @@ TEMPLATES = ROOT / "templates"
 PUBLIC = {
     "accounts.invitation",
     "accounts.login",
+    "accounts.passkey_options",
+    "accounts.second_step",
     "accounts.setup",
     "health.healthz",
     "health.readyz",
@@ -59,9 +61,13 @@ KNOW_THE_REQUEST = {
 FLASK_GLOBALS = {"abort", "current_user", "flash", "g", "request", "session"}
 PRIVATE_MODELS = {
     "AuditEvent",
+    "Authenticator",
     "DiscardedBlob",
     "Document",
     "Invitation",
+    "Passkey",
+    "PendingSignIn",
+    "RecoveryCode",
     "Session",
     "ShareLink",
     "Version",

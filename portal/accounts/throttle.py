@@ -53,6 +53,11 @@ def for_link(link: str) -> Limit:
     return Limit("link", link, 10, timedelta(minutes=15))
 
 
+def for_second_factor(email: str) -> Limit:
+    """Guesses at the codes of one account: of a million, three are right at any moment."""
+    return Limit("second factor", email, 5, timedelta(minutes=15))
+
+
 def _network_of(address: str) -> str:
     try:
         found = ip_address(address)
@@ -83,11 +88,27 @@ def forgive(spent: Limit, *others: Limit) -> None:
     with transaction() as session:
         session.execute(delete(Throttle).where(Throttle.key == spent.key))
         for limit in others:
-            session.execute(
-                update(Throttle)
-                .where(Throttle.key == limit.key, Throttle.tries > 0)
-                .values(tries=Throttle.tries - 1)
-            )
+            give_back(limit)
+
+
+def give_back(limit: Limit) -> None:
+    """Take back one try that turned out to be no guess."""
+    with transaction() as session:
+        session.execute(
+            update(Throttle)
+            .where(Throttle.key == limit.key, Throttle.tries > 0)
+            .values(tries=Throttle.tries - 1)
+        )
+
+
+def is_first_use(secret: str, window: timedelta) -> bool:
+    """Whether a single-use `secret` is used for the first time within `window`.
+
+    Of many who ask at the same moment, one is told yes.
+    """
+    with transaction() as session:
+        uses, _ = _count(session, Limit("single use", secret, 1, window), utcnow())
+    return uses == 1
 
 
 def _count(session: Session, limit: Limit, now: datetime) -> tuple[int, datetime]:

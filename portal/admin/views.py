@@ -24,10 +24,11 @@ from flask_login import current_user
 from sqlalchemy import select
 
 from portal import access, audit, shown_once
-from portal.accounts import people
+from portal.accounts import people, policies, second_factor
+from portal.accounts.policies import NewAccounts, TwoFactor
 from portal.admin import checks
 from portal.admin import overview as figures
-from portal.admin.forms import AuditFilterForm, InviteForm, PersonForm
+from portal.admin.forms import AuditFilterForm, InviteForm, PersonForm, SettingsForm
 from portal.audit import reading
 from portal.audit.reading import Filters
 from portal.config import Settings
@@ -38,7 +39,7 @@ from portal.documents.receiving import answer_json, flash_outcome, receive_all, 
 from portal.errors import BadRequest, Conflict
 from portal.extensions import db
 from portal.forms import check, filling
-from portal.gate import wants_json
+from portal.gate import check_fresh_proof, wants_json
 from portal.models import Role, User
 from portal.sharing import links
 from portal.sharing.views import revoke_many
@@ -136,6 +137,25 @@ def share_links() -> ResponseReturnValue:
     return render_template("admin/share_links.html", links=links.live_of_everybody(current_user))
 
 
+@admin.route("/settings", methods=["GET", "POST"])
+def settings() -> ResponseReturnValue:
+    """What the admins decide for everybody."""
+    now = {"two_factor": policies.two_factor(), "new_accounts": policies.new_accounts()}
+    if request.method != "POST":
+        return render_template("admin/settings.html", **_settings_page(SettingsForm(data=now)))
+    check_fresh_proof()
+    form = SettingsForm(data=now)
+    with filling(form) as refused:
+        check(form)
+        policies.decide(TwoFactor(form.two_factor.data), NewAccounts(form.new_accounts.data))
+    if refused:
+        return refused.page("admin/settings.html", **_settings_page(form))
+    if wants_json():
+        return {"two_factor": form.two_factor.data, "new_accounts": form.new_accounts.data}, 201
+    flash("The settings were saved. They are in force now.", "success")
+    return redirect(url_for("admin.settings"), 303)
+
+
 @admin.get("/audit", endpoint="audit")
 def audit_log() -> ResponseReturnValue:
     form, filters = _filters()
@@ -190,6 +210,10 @@ def _act(person: User, form: PersonForm) -> str:
         case "end-sessions":
             people.end_sessions(person)
             return f"{person.name} was signed out everywhere."
+        case "reset-two-factor":
+            check_fresh_proof()
+            second_factor.reset(person)
+            return f"{person.name} signs in with the password alone, and was signed out everywhere."
         case _:
             raise BadRequest
 
@@ -238,8 +262,13 @@ def _people(form: InviteForm, invitation_url: str | None = None) -> dict[str, An
     return {"users": everybody, "form": form, "invitation_url": invitation_url}
 
 
+def _settings_page(form: SettingsForm) -> dict[str, Any]:
+    return {"form": form, "lacking": second_factor.lacking()}
+
+
 def _person(person: User, form: PersonForm) -> dict[str, Any]:
-    return {"user": person, "form": form, "invitation_url": None}
+    factors = second_factor.of(person.id)
+    return {"user": person, "form": form, "factors": factors, "invitation_url": None}
 
 
 def _person_form(person: User) -> PersonForm:

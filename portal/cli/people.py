@@ -7,7 +7,7 @@ import sys
 import click
 
 from portal import config
-from portal.accounts import people
+from portal.accounts import people, second_factor
 from portal.cli import acting
 from portal.models import Role
 
@@ -67,6 +67,16 @@ def enable_user(email: str) -> None:
         click.echo(f"{user.email} can sign in again.")
 
 
+@click.command("reset-two-factor")
+@click.argument("email")
+def reset_two_factor(email: str) -> None:
+    """Take the authenticator app, recovery codes and passkeys from somebody who lost them."""
+    with acting(config.load()):
+        user = people.by_email(email)
+        second_factor.reset(user)
+        click.echo(f"{user.email} signs in with the password alone, and was signed out everywhere.")
+
+
 def _password_from_stdin() -> str:
     """One line of standard input, without its end. An environment or argument would be seen."""
     try:
@@ -79,4 +89,4 @@ def _password_from_stdin() -> str:
     return password
 
 
-COMMANDS = (create_user, set_password, disable_user, enable_user)
+COMMANDS = (create_user, set_password, disable_user, enable_user, reset_two_factor)

@@ -13,7 +13,16 @@ from portal.config import Settings
 from portal.database import transaction
 from portal.documents.lifecycle import delete_for_ever
 from portal.extensions import db
-from portal.models import DiscardedBlob, Document, Session, Throttle, User, Version, utcnow
+from portal.models import (
+    DiscardedBlob,
+    Document,
+    PendingSignIn,
+    Session,
+    Throttle,
+    User,
+    Version,
+    utcnow,
+)
 
 #: How long the bytes of a deleted document stay, so that a running backup still finds them.
 BLOB_GRACE = timedelta(hours=1)
@@ -126,5 +135,6 @@ def _old_sessions(settings: Settings) -> int:
             )
             .returning(Session.id)
         ).all()
+        session.execute(delete(PendingSignIn).where(PendingSignIn.expires_at <= now))
         session.execute(delete(Throttle).where(Throttle.ends_at <= now))
     return len(ended)

@@ -5,4 +5,11 @@ from flask import Blueprint
 accounts = Blueprint("accounts", __name__)
 
 # Each module adds its pages to the blueprint above.
-from portal.accounts.views import account, first_steps, sign_in  # noqa: E402, F401
+from portal.accounts.views import (  # noqa: E402
+    account,  # noqa: F401
+    first_steps,  # noqa: F401
+    passkeys,  # noqa: F401
+    proof,  # noqa: F401
+    sign_in,  # noqa: F401
+    two_factor,  # noqa: F401
+)
