@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
+import pyotp
 import pytest
 
 from live.fixtures import live_portal, own_database
@@ -51,6 +53,25 @@ def test_disabling_and_a_new_password_end_every_session(bare: LivePortal) -> Non
     again = bare.client(ALICE)
     bare.manage("set-password", ALICE, "--password-stdin", text="seven calm otters float\n")
     assert again.get("/documents").status == 302
+
+
+def test_who_lost_their_phone_is_helped(bare: LivePortal) -> None:
+    bare.create_user(ALICE)
+    bare.start()
+    client = bare.client(ALICE)
+    page = client.get("/account/two-factor").text
+    found = re.search(r'value="([A-Z2-7]{32})"', page)
+    assert found
+    code = pyotp.TOTP(found[1]).now()
+    client.post_json("/account/two-factor", {"action": "enable", "code": code})
+    half_way = bare.visitor().post("/login", {"email": ALICE, "password": PASSWORD})
+    assert half_way.location == "/login/two-factor"
+    done = bare.manage("reset-two-factor", ALICE)
+    assert done.stdout.startswith(f"{ALICE} signs in with the password alone")
+    assert client.get("/documents").status == 302
+    assert bare.client(ALICE).get("/documents").status == 200
+    again = bare.manage("reset-two-factor", ALICE, check=False)
+    assert (again.returncode, again.stderr) == (1, "Error: Alice has no two-factor sign-in.\n")
 
 
 def test_what_is_refused_is_said_in_a_line_without_a_traceback(bare: LivePortal) -> None:
