@@ -21,6 +21,8 @@ class App:
     """What an authenticator app does."""
 
     secret: str
+    #: The code that turned it on.
+    used: str = ""
 
     def code(self, steps: int = 0) -> str:
         """What it shows now, or so many half minutes later."""
@@ -38,7 +40,8 @@ def app_on_page(browser: Browser) -> App:
 def turn_on(browser: Browser) -> tuple[App, list[str]]:
     """Set the app up; answers it and the recovery codes."""
     app = app_on_page(browser)
-    response = browser.post("/account/two-factor", {"action": "enable", "code": app.code()})
+    app.used = app.code()
+    response = browser.post("/account/two-factor", {"action": "enable", "code": app.used})
     assert (response.status_code, response.location) == (303, "/account/two-factor"), response.text
     codes = codes_on_page(browser)
     assert len(codes) == 10

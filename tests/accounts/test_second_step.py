@@ -97,7 +97,7 @@ def test_recovery_code_signs_in_once(app: Flask, alice: Browser) -> None:
 
 
 def test_code_that_turned_it_on_signs_nobody_in(waiting: Browser, shown: App) -> None:
-    assert waiting.post(PAGE, {"code": shown.code()}).status_code == 401
+    assert waiting.post(PAGE, {"code": shown.used}).status_code == 401
 
 
 def test_code_works_once(app: Flask, waiting: Browser, shown: App) -> None:

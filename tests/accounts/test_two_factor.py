@@ -95,6 +95,9 @@ def test_code_of_another_key_turns_nothing_on(app: Flask, alice: Browser, bob: B
 def test_who_never_saw_a_key_is_shown_one(app: Flask, alice: Browser) -> None:
     response = alice.post(PAGE, {"action": "enable", "code": "123456"})
     assert (response.status_code, response.location) == (303, PAGE)
+    program = Browser(app)
+    program.sign_in(ALICE)
+    assert program.post_json(PAGE, {"action": "enable", "code": "123456"}).status_code == 409
     assert authenticators(app) == []
 
 

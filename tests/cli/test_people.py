@@ -71,7 +71,7 @@ def test_who_lost_their_phone_is_helped(bare: LivePortal) -> None:
     assert client.get("/documents").status == 302
     assert bare.client(ALICE).get("/documents").status == 200
     again = bare.manage("reset-two-factor", ALICE, check=False)
-    assert (again.returncode, again.stderr) == (1, "Error: Alice has no two-factor sign-in.\n")
+    assert (again.returncode, again.stderr) == (1, "Error: alice has no two-factor sign-in.\n")
 
 
 def test_what_is_refused_is_said_in_a_line_without_a_traceback(bare: LivePortal) -> None:

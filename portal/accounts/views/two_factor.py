@@ -13,7 +13,7 @@ from portal.accounts.forms import AuthenticatorForm
 from portal.accounts.second_factor import SetUp
 from portal.accounts.views import accounts
 from portal.accounts.views.browser import passkey_place, person, settings
-from portal.errors import BadRequest, TooManyTries
+from portal.errors import BadRequest, Conflict, TooManyTries
 from portal.forms import Refused, check, filling
 from portal.gate import check_fresh_proof, open_without_second_factor, wants_json
 
@@ -57,7 +57,9 @@ def _turn_on() -> ResponseReturnValue:
     _prove("password")  # the code of the form is the new authenticator's
     form = AuthenticatorForm()
     sealed = session.get(_BEING_SET_UP)
-    if sealed is None:  # the page was shown in another session
+    if sealed is None:  # the page was never shown in this session
+        if wants_json():
+            raise Conflict("No key was shown yet.", cure="Open the page first.")
         return redirect(url_for("accounts.two_factor"), 303)
     with filling(form, TooManyTries) as refused:
         check(form)
