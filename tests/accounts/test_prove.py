@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,14 +11,14 @@ import pytest
 from flask import Flask
 
 from conftest import PASSWORD, Browser, Cast
-from portal.accounts import people, sessions
+from portal.accounts import people, proof, sessions
 from portal.accounts.policies import TwoFactor
 from portal.database import transaction
-from portal.errors import SignInRequired
+from portal.errors import Invalid, SignInRequired
 from portal.gate import check_fresh_proof, needs_fresh_proof
 from portal.models import utcnow
 from security_key import SecurityKey, add_passkey, options_to_use
-from stage import browser_with, cookie_of, database_dump, events, settings_of
+from stage import at_once, browser_with, cookie_of, database_dump, events, settings_of
 from two_factor import decide, forget_proof, turn_on
 
 PAGE = "/account/prove"
@@ -112,8 +114,8 @@ def test_password_proves(app: Flask, stale: Browser) -> None:
 
 def test_code_proves_once(app: Flask, alice: Browser) -> None:
     shown, codes = turn_on(alice)
-    code = shown.code(1)
-    for code, status in ((code, 303), (code, 422), (codes[0], 303)):
+    once = shown.code(1)
+    for code, status in ((once, 303), (once, 422), (codes[0], 303)):
         forget_proof(app, ALICE)
         assert alice.post(PAGE, {"code": code}).status_code == status
         assert is_fresh(alice) == (status == 303)
@@ -225,6 +227,29 @@ def test_password_that_was_changed_meanwhile_proves_nothing(app: Flask, stale: B
     with app.app_context():
         people.set_password(people.by_email(ALICE), "five loud rivers bend", settings_of(app))
     assert stale.post(PAGE, {"password": PASSWORD}).location.startswith("/login")
+
+
+def test_password_changed_while_it_is_checked_proves_nothing(app: Flask) -> None:
+    slow = replace(settings_of(app), bcrypt_rounds=12)
+    with app.app_context():
+        alice = people.create(ALICE, slow, password=PASSWORD)
+        with transaction():
+            token = sessions.start(alice, slow, remember=False)
+
+    def act(number: int) -> None:
+        with app.app_context():
+            if number == 0:
+                person = sessions.load(token, slow)
+                assert person
+                with pytest.raises(Invalid):
+                    proof.by_password(person, PASSWORD, slow)
+            else:
+                time.sleep(0.1)
+                with transaction():
+                    people.by_email(ALICE).password_hash = "another"
+
+    at_once(2, act)
+    assert events(app, "session.proved") == []
 
 
 def test_session_that_has_ended_is_proved_no_more(app: Flask, alice: Browser) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 
 import pyotp
 import pytest
+from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import CDPSession, Page, expect
 
-from browser.chromium import Visit
+from browser.chromium import DESKTOP, PHONE, Visit
 from live.fixtures import live_portal
 from live.running import PASSWORD, LivePortal
 
@@ -209,3 +210,31 @@ def test_two_factor_is_turned_on_without_scripts(visit: Open, fresh: LivePortal)
     page.get_by_role("button", name="Turn on").click()
     expect(page.locator("#recovery-codes li")).to_have_count(10)
     expect(page.get_by_role("button", name="Copy all")).to_be_hidden()
+
+
+def test_axe_finds_nothing_where_passkeys_work(visit: Open, fresh: LivePortal) -> None:
+    alice = visit(at=AtLocalhost(fresh), bypass_csp=True)
+    page, _ = alice.page, Device(alice)
+    page.goto("/login")
+    wrong = looked_at(page)
+    sign_in(page)
+    add_passkey(page, "Laptop")
+    page.locator("#recovery-codes").wait_for()
+    for path in ("/account/passkeys", "/account/prove"):
+        page.goto(path)
+        page.locator("[data-passkey]:visible").first.wait_for()
+        wrong += looked_at(page)
+    assert wrong == []
+
+
+def looked_at(page: Page) -> list[str]:
+    """What axe finds, wide and narrow, and whether anything stands out of the window."""
+    page.evaluate(AXE_SCRIPT)
+    wrong = []
+    for size in (DESKTOP, PHONE):
+        page.set_viewport_size(size)
+        answer = page.evaluate("axe.run({resultTypes: ['violations']})")
+        wrong += [f"{page.url}: {each['id']}" for each in answer["violations"]]
+        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+            wrong.append(f"{page.url} is wider than the window")
+    return wrong
