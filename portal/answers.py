@@ -17,9 +17,9 @@ from sqlalchemy.exc import DataError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
-from portal.errors import BadRequest, Busy, NotFound, PortalError
+from portal.errors import BadRequest, Busy, NotFound, PortalError, ProofRequired
 from portal.extensions import db
-from portal.gate import wants_json
+from portal.gate import to_proof, wants_json
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +56,9 @@ _IN_OUR_WORDS: dict[int, type[PortalError]] = {
 def init_app(app: Flask) -> None:
     """Register the handlers: nothing leaves the app as a traceback."""
     app.register_error_handler(PortalError, answer)
+    app.register_error_handler(
+        ProofRequired, lambda error: answer(error) if wants_json() else to_proof()
+    )
     app.register_error_handler(CSRFError, lambda _error: answer(ExpiredForm()))
     app.register_error_handler(HTTPException, _from_http)
     app.register_error_handler(OperationalError, _unavailable)

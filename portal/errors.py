@@ -75,6 +75,26 @@ class Invalid(PortalError):
     cure = "Go back and correct it."
 
 
+class ProofRequired(PortalError):
+    """A sensitive act: whoever is signed in must have proved themselves a short while ago."""
+
+    status = 403
+    title = "Please show that it is you"
+    what = "This needs a fresh proof that it is you."
+    cure = "Enter your password or a code, or use a passkey, at /account/prove."
+    reason = "fresh_proof"
+
+
+class SecondFactorRequired(PortalError):
+    """The admins ask this person for a second factor, and there is none yet."""
+
+    status = 403
+    title = "Two-factor sign-in is needed"
+    what = "This portal asks you to set up two-factor sign-in first."
+    cure = "Set it up at /account/two-factor."
+    reason = "second_factor"
+
+
 class Conflict(PortalError):
     """What was asked does not fit the present state; nothing was changed."""
 

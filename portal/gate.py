@@ -15,7 +15,7 @@ from typing import TypeVar
 from urllib.parse import urlencode, urlsplit
 from uuid import UUID
 
-from flask import Flask, Request, Response, g, redirect, request
+from flask import Flask, Request, Response, current_app, g, redirect, request
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
@@ -25,7 +25,13 @@ from portal.accounts.api_tokens import Holder, MissingScope, Scope
 from portal.accounts.sessions import SignedIn
 from portal.config import Settings, is_loopback
 from portal.cookie import is_with_token
-from portal.errors import BadRequest, NotFound, SignInRequired
+from portal.errors import (
+    BadRequest,
+    NotFound,
+    ProofRequired,
+    SecondFactorRequired,
+    SignInRequired,
+)
 from portal.extensions import csrf, login_manager
 from portal.models import Role
 from portal.tokens import bearer_token
@@ -74,6 +80,37 @@ def open_to_tokens(scope: Scope) -> Callable[[View], View]:
     return decorate
 
 
+def open_without_second_factor(view: View) -> View:
+    """Let in somebody who owes a second factor: what it takes to set one up, and to leave."""
+    view.is_open_without_second_factor = True  # type: ignore[attr-defined]
+    return view
+
+
+def needs_fresh_proof(view: View) -> View:
+    """Ask for a proof of the last ten minutes before this view, whatever the method.
+
+    Where only some of what a view does is sensitive, it calls `check_fresh_proof` instead.
+    """
+    view.needs_fresh_proof = True  # type: ignore[attr-defined]
+    return view
+
+
+def check_fresh_proof() -> None:
+    """Raise `ProofRequired` unless the person has proved themselves in the last ten minutes.
+
+    A page leads to `/account/prove` and from there back to the form; JSON gets the 403.
+    """
+    person = current_user._get_current_object()
+    if not (isinstance(person, SignedIn) and person.is_freshly_proved):
+        raise ProofRequired
+
+
+def to_proof() -> ResponseReturnValue:
+    """The way to the page where the person proves themselves, and from there back here."""
+    status = 302 if request.method in SAFE_METHODS else 303
+    return redirect(f"/account/prove?{urlencode({'next': _page_of_form()})}", status)
+
+
 def wants_json() -> bool:
     """Whether the present request asks for JSON rather than a page; one with a token does."""
     if request.path.startswith("/api/") or is_with_token(request):
@@ -113,16 +150,9 @@ def init_app(app: Flask, settings: Settings) -> None:
             audit.record_alone(audit.Action.ACCESS_DENIED, place=here.endpoint)
             raise NotFound
         if isinstance(known, Holder):
-            _let_in(here, known, view)
+            _let_program_in(here, known, view)
             return None
-        if here.method not in SAFE_METHODS:
-            _check_origin(here, own_origins, view)
-            if not getattr(view, "needs_no_csrf_token", False) and here.routing_exception is None:
-                _prepare_files(here, view)
-                csrf.protect()
-        if known and not getattr(view, "leaves_session_alone", False):
-            sessions.touch(known)
-        return None
+        return _let_browser_in(here, known, view, own_origins)
 
     @app.after_request
     def keep_address_secret(response: Response) -> Response:
@@ -144,7 +174,23 @@ def _own_addresses(settings: Settings) -> tuple[set[str], set[str]]:
     return hosts, origins
 
 
-def _let_in(request: Request, holder: Holder, view: object) -> None:
+def _let_browser_in(
+    request: Request, person: SignedIn | None, view: object, own_origins: set[str]
+) -> ResponseReturnValue | None:
+    """Let a request in that our own pages made, or answer what comes first for `person`."""
+    if person is not None and (elsewhere := _owes_first(person, view)):
+        return elsewhere
+    if request.method not in SAFE_METHODS:
+        _check_origin(request, own_origins, view)
+        if not getattr(view, "needs_no_csrf_token", False) and request.routing_exception is None:
+            _prepare_files(request, view)
+            csrf.protect()
+    if person is not None and not getattr(view, "leaves_session_alone", False):
+        sessions.touch(person)
+    return None
+
+
+def _let_program_in(request: Request, holder: Holder, view: object) -> None:
     """Let a program in that has the scope of `view`. Raises `MissingScope`."""
     if request.routing_exception is None:
         scope: Scope | None = getattr(view, "token_scope", None)
@@ -202,6 +248,29 @@ def _remember_origin(request: Request, person: SignedIn | Holder | None, device:
             token=person.token_name if isinstance(person, Holder) else "",
         )
     )
+
+
+def _owes_first(person: SignedIn, view: object) -> ResponseReturnValue | None:
+    """What comes before `view`, if anything: a second factor to set up, or a fresh proof."""
+    is_open = getattr(view, "is_open_without_second_factor", False)
+    if person.owes_second_factor and not is_open and not getattr(view, "is_public", False):
+        if wants_json():
+            raise SecondFactorRequired
+        return redirect("/account/two-factor", 302 if request.method in SAFE_METHODS else 303)
+    if getattr(view, "needs_fresh_proof", False):
+        check_fresh_proof()
+    return None
+
+
+def _page_of_form() -> str:
+    """The page to come back to: this one, or for an address without a page where it came from."""
+    if request.method in SAFE_METHODS:
+        return request.full_path if request.query_string else request.path
+    adapter = current_app.create_url_adapter(request)
+    if adapter is not None and adapter.test(request.path, method="GET"):
+        return request.path
+    came_from = urlsplit(request.headers.get("Referer", ""))
+    return came_from.path if came_from.netloc == request.host else "/account"
 
 
 def _to_sign_in() -> ResponseReturnValue:

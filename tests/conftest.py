@@ -185,7 +185,9 @@ class Browser:
         return self.post(path, data, headers=headers, **kwargs)
 
     def token(self) -> str:
-        page = self.client.get("/account" if self.email else "/login").get_data(as_text=True)
+        # Somebody who has to set up a second factor first is led there, to a page with a token too.
+        start = "/account" if self.email else "/login"
+        page = self.client.get(start, follow_redirects=True).get_data(as_text=True)
         found = re.search(r'name="csrf[-_]token" (?:content|value)="([^"]+)"', page)
         assert found, page[:2000]
         return found.group(1)

@@ -62,7 +62,7 @@ def upgrade() -> None:
         "authenticators",
         sa.Column("user_id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("sealed_secret", sa.String(length=300), nullable=False),
-        sa.Column("confirmed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("confirmed_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("last_step", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_authenticators_user_id")),
         sa.PrimaryKeyConstraint("user_id", name=op.f("pk_authenticators")),
@@ -158,6 +158,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("token_hash", sa.LargeBinary(length=32), nullable=False),
         sa.Column("user_id", sa.Integer(), nullable=False),
+        sa.Column("how", sa.String(length=40), nullable=False),
         sa.Column("is_remembered", sa.Boolean(), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(

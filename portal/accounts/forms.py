@@ -144,3 +144,56 @@ class TokenForm(FlaskForm):
         description=f"From 1 to {api_tokens.MOST_DAYS}. Then it stops, and you make a new one.",
         render_kw={"type": "number", "min": 1, "max": api_tokens.MOST_DAYS, "required": True},
     )
+
+
+_CODE = {
+    "autocomplete": "one-time-code",
+    "autocapitalize": "none",
+    "spellcheck": "false",
+}
+
+
+class SecondStepForm(FlaskForm):
+    code = StringField(
+        "Code",
+        [InputRequired("Enter the code."), Length(max=200, message="This is no code.")],
+        description="The six digits from your app, or one of your recovery codes.",
+        render_kw=_CODE,
+    )
+    next = HiddenField()
+
+
+class AuthenticatorForm(FlaskForm):
+    action = HiddenField(default="enable")
+    code = StringField(
+        "Code from the app",
+        [InputRequired("Enter the six digits that the app shows."), Length(max=200)],
+        render_kw={**_CODE, "inputmode": "numeric"},
+    )
+
+
+class ProofForm(FlaskForm):
+    password = PasswordField("Password", render_kw={"autocomplete": "current-password"})
+    code = StringField(
+        "Code",
+        [Length(max=200, message="This is no code.")],
+        description="The six digits from your app, or one of your recovery codes.",
+        render_kw=_CODE,
+    )
+    next = HiddenField()
+
+
+class PasskeyForm(FlaskForm):
+    action = HiddenField(default="add")
+    name = StringField(
+        "Name",
+        [Length(max=1000)],
+        description="What you will know it by, such as “Laptop” or “Blue security key”.",
+        render_kw={"autocomplete": "off"},
+    )
+
+
+class PasskeyNameForm(FlaskForm):
+    action = HiddenField(default="rename")
+    id = HiddenField()
+    name = StringField("Name", [InputRequired("Enter a name.")], render_kw={"autocomplete": "off"})

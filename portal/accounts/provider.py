@@ -25,6 +25,7 @@ from portal.accounts.openid import (
     TokenRefused,
 )
 from portal.accounts.policies import NewAccounts
+from portal.accounts.sign_in import Entry
 from portal.accounts.throttle import Limit
 from portal.config import Settings
 from portal.database import transaction
@@ -70,8 +71,10 @@ def begin(provider: Provider, next_: str) -> tuple[str, Attempt]:
         raise
 
 
-def finish(provider: Provider, attempt: Attempt, answer: dict[str, str], settings: Settings) -> str:
-    """Open a session for whoever came back with `answer`; answers its token.
+def finish(
+    provider: Provider, attempt: Attempt, answer: dict[str, str], settings: Settings
+) -> Entry:
+    """Go on with whoever came back with `answer`: in, or to their second factor.
 
     No transaction is open while the provider is asked. Raises `AttemptRefused` the second time,
     `TokenRefused`, `NotVerified`, `NoAccount` or `ProviderAway`.
@@ -122,7 +125,7 @@ def _use_up(attempt: Attempt) -> None:
         raise AttemptRefused from error
 
 
-def _enter(person: Person, settings: Settings) -> str:
+def _enter(person: Person, settings: Settings) -> Entry:
     with transaction() as session:
         user = _linked(session, person)
         if user is None:
@@ -130,7 +133,7 @@ def _enter(person: Person, settings: Settings) -> str:
             _link(session, user, person)
         if user.disabled_at is not None:
             raise NoAccount("disabled", person.email or "somebody")
-        return sign_in.admit(user, settings, how="provider")
+        return sign_in.enter(user, settings, how="provider")
 
 
 def _linked(session: DatabaseSession, person: Person) -> User | None:

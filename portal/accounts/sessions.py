@@ -10,20 +10,33 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from flask_login import UserMixin
-from sqlalchemy import LargeBinary, bindparam, delete, select, update
+from sqlalchemy import LargeBinary, and_, bindparam, delete, exists, or_, select, update
 
 from portal import audit
 from portal.accounts import browsers, known_devices
 from portal.config import Settings
 from portal.database import transaction
+from portal.errors import SignInRequired
 from portal.mail import notices
 from portal.mail.notices import Notice
-from portal.models import Role, Session, User, UtcDateTime, utcnow
+from portal.models import (
+    Authenticator,
+    Passkey,
+    PendingSignIn,
+    Policy,
+    Role,
+    Session,
+    User,
+    UtcDateTime,
+    utcnow,
+)
 from portal.questions import Question
 from portal.tokens import hash_token, new_token
 
 #: How stale "last seen" may grow before it is written again.
 _TOUCH_EVERY = timedelta(minutes=1)
+#: How long a proof counts before a sensitive act.
+PROOF_LASTS = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +56,13 @@ class SignedIn(UserMixin):
     proved_at: datetime
     has_second_factor: bool
     token: str
+    #: The admins ask for a second factor, and this person has none yet.
+    owes_second_factor: bool = False
+
+    @property
+    def is_freshly_proved(self) -> bool:
+        """Whether the newest proof still counts before a sensitive act."""
+        return utcnow() - self.proved_at < PROOF_LASTS
 
     @property
     def is_admin(self) -> bool:
@@ -92,8 +112,8 @@ def load(token: str, settings: Settings) -> SignedIn | None:
     row = _BY_TOKEN.ask(token_hash=hash_token(token), now=now)
     if row is None:
         return None
-    *facts, is_remembered = row
-    person = SignedIn(*facts, token=token)
+    *facts, is_remembered, owes = row
+    person = SignedIn(*facts, token=token, owes_second_factor=owes)
     idle = now - person.last_seen_at
     if not is_remembered and idle > timedelta(minutes=settings.session_idle_minutes):
         return None
@@ -119,12 +139,35 @@ def end(person: SignedIn) -> None:
         audit.record(audit.Action.SIGNED_OUT, owner=person.email)
 
 
+def prove(person: SignedIn, how: str, *, has_second_factor: bool = False) -> None:
+    """Note, within a transaction, that the person has just proved themselves once more.
+
+    Raises `SignInRequired` where the session has ended meanwhile.
+    """
+    values: dict[str, object] = {"proved_at": utcnow()}
+    if has_second_factor:
+        values["has_second_factor"] = True
+    with transaction() as database:
+        found = database.execute(
+            update(Session)
+            .where(Session.id == person.session_id)
+            .values(values)
+            .returning(Session.id)
+        ).one_or_none()
+        if found is None:
+            raise SignInRequired
+        audit.record(audit.Action.PROVED, owner=person.email, how=how)
+
+
 def end_all(user_id: int, *, but: int | None = None) -> int:
     """End every session of somebody, but perhaps the present one; part of a transaction.
 
-    Every other browser is new to the account from then on. Answers how many have ended.
+    Sign-ins that wait for their second factor end too, and every other browser is new to the
+    account from then on. Answers how many sessions have ended.
     """
     with transaction() as database:
+        # First: one that is completed at this moment is a session when the next line looks.
+        database.execute(delete(PendingSignIn).where(PendingSignIn.user_id == user_id))
         statement = delete(Session).where(Session.user_id == user_id)
         if but is not None:
             statement = statement.where(Session.id != but)
@@ -133,6 +176,18 @@ def end_all(user_id: int, *, but: int | None = None) -> int:
     return len(ended)
 
 
+#: Part of the one question, so that a new rule counts for sessions that exist already.
+_OWES_SECOND_FACTOR = and_(
+    exists().where(
+        Policy.name == "two_factor",
+        or_(
+            Policy.value == "everyone",
+            and_(Policy.value == "admins", User.role == Role.ADMIN.value),
+        ),
+    ),
+    ~exists().where(Authenticator.user_id == User.id),
+    ~exists().where(Passkey.user_id == User.id),
+)
 _BY_TOKEN = Question(
     select(
         User.id,
@@ -147,6 +202,7 @@ _BY_TOKEN = Question(
         Session.proved_at,
         Session.has_second_factor,
         Session.is_remembered,
+        _OWES_SECOND_FACTOR.label("owes_second_factor"),
     )
     .join(User, User.id == Session.user_id)
     .where(

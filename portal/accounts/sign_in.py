@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from sqlalchemy import select
 
 from portal import audit
-from portal.accounts import api_tokens, known_devices, passwords, people, sessions, throttle
+from portal.accounts import (
+    api_tokens,
+    known_devices,
+    passwords,
+    pending,
+    people,
+    second_factor,
+    sessions,
+    throttle,
+)
 from portal.accounts.emails import normalised
 from portal.accounts.sessions import SignedIn
 from portal.accounts.site import site_name
@@ -26,8 +37,18 @@ class SignInRefused(PortalError):
     cure = "Check both and try again."
 
 
-def sign_in(email: str, password: str, settings: Settings, *, remember: bool = False) -> str:
-    """Open a session and answer its token.
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where a right proof has led."""
+
+    #: Of the session, or of the wait for the second factor.
+    token: str
+    #: Whether that was all; if not, the second factor is still to come (`second_step`).
+    is_complete: bool
+
+
+def sign_in(email: str, password: str, settings: Settings, *, remember: bool = False) -> Entry:
+    """Open a session, or wait for the second factor of who has one.
 
     An unknown account, a disabled one and a wrong password give the same `SignInRefused`
     after the same work. Raises `TooManyTries` after too many, `Busy` under a flood.
@@ -59,7 +80,18 @@ def sign_in(email: str, password: str, settings: Settings, *, remember: bool = F
         if user.disabled_at is not None or user.password_hash != known:
             raise SignInRefused
         throttle.forgive(*limits)
-        return admit(user, settings, remember=remember, how="password")
+        return enter(user, settings, remember=remember, how="password")
+
+
+def enter(user: User, settings: Settings, *, how: str, remember: bool = False) -> Entry:
+    """Go on after a right first proof, within the transaction that locked the user's row.
+
+    Whoever has a second factor owes it now; everybody else is signed in.
+    """
+    with transaction():
+        if second_factor.of(user.id).is_on:
+            return Entry(pending.begin(user, how=how, remember=remember), is_complete=False)
+        return Entry(admit(user, settings, remember=remember, how=how), is_complete=True)
 
 
 def admit(
@@ -72,7 +104,8 @@ def admit(
 ) -> str:
     """Open a session for somebody who has proved who they are; answers its token.
 
-    Every way of signing in ends here. `how` stands in the audit log.
+    Every way of signing in ends here; after a first proof alone, `enter` decides whether it
+    may. `how` stands in the audit log.
     """
     with transaction():
         token = sessions.start(

@@ -82,6 +82,11 @@ def for_app_passwords(email: str) -> Limit:
     return Limit("app-password", email, 10, timedelta(minutes=15))
 
 
+def for_second_factor(email: str) -> Limit:
+    """Guesses at the codes of one account: of a million, three are right at any moment."""
+    return Limit("second factor", email, 5, timedelta(minutes=15))
+
+
 def count(*limits: Limit) -> None:
     """Count one try against every limit. Raises `TooManyTries` where one is spent."""
     now = utcnow()
@@ -120,6 +125,16 @@ def give_back(*limits: Limit) -> None:
                 .where(Throttle.key == limit.key, Throttle.tries > 0)
                 .values(tries=Throttle.tries - 1)
             )
+
+
+def is_first_use(secret: str, window: timedelta) -> bool:
+    """Whether a single-use `secret` is used for the first time within `window`.
+
+    Of many who ask at the same moment, one is told yes.
+    """
+    with transaction() as session:
+        uses, _ = _count(session, Limit("single use", secret, 1, window), utcnow())
+    return uses == 1
 
 
 @contextmanager

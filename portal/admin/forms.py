@@ -11,12 +11,14 @@ from wtforms import (
     Form,
     HiddenField,
     IntegerField,
+    RadioField,
     SelectField,
     StringField,
 )
 from wtforms.fields import SelectChoice
 from wtforms.validators import InputRequired, NumberRange, Optional, StopValidation
 
+from portal.accounts.policies import NewAccounts, TwoFactor
 from portal.audit import Action
 from portal.models import Role
 
@@ -89,3 +91,21 @@ class AuditFilterForm(Form):
     document = StringField("Document (its id)")
     since = MomentField("From")
     until = MomentField("To", is_end=True)
+
+
+class SettingsForm(FlaskForm):
+    two_factor = RadioField(
+        "Two-factor sign-in",
+        choices=[
+            SelectChoice(TwoFactor.OPTIONAL.value, "Everybody decides for themselves"),
+            SelectChoice(TwoFactor.ADMINS.value, "Admins must use it"),
+            SelectChoice(TwoFactor.EVERYONE.value, "Everybody must use it"),
+        ],
+    )
+    new_accounts = RadioField(
+        "Accounts for people who sign in with the provider",
+        choices=[
+            SelectChoice(NewAccounts.INVITED.value, "Only people who were invited"),
+            SelectChoice(NewAccounts.ANYONE.value, "Anybody the provider lets in"),
+        ],
+    )

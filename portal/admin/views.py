@@ -23,11 +23,12 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from portal import access, audit, shown_once
-from portal.accounts import api_tokens, deletion, people
+from portal.accounts import api_tokens, deletion, people, policies, second_factor
 from portal.accounts.api_tokens import Scope
+from portal.accounts.policies import NewAccounts, TwoFactor
 from portal.admin import checks
 from portal.admin import overview as figures
-from portal.admin.forms import AuditFilterForm, InviteForm, PersonForm
+from portal.admin.forms import AuditFilterForm, InviteForm, PersonForm, SettingsForm
 from portal.audit import reading
 from portal.audit.reading import Filters
 from portal.config import Settings
@@ -43,7 +44,7 @@ from portal.documents.receiving import (
 )
 from portal.errors import BadRequest, Conflict
 from portal.forms import check, filling
-from portal.gate import open_to_tokens, wants_json
+from portal.gate import check_fresh_proof, open_to_tokens, wants_json
 from portal.models import Role, User
 from portal.sharing import links
 from portal.sharing.views import links_json, revoke_many
@@ -159,6 +160,25 @@ def share_links() -> ResponseReturnValue:
     return render_template("admin/share_links.html", links=links.live_of_everybody(current_user))
 
 
+@admin.route("/settings", methods=["GET", "POST"])
+def settings() -> ResponseReturnValue:
+    """What the admins decide for everybody."""
+    now = {"two_factor": policies.two_factor(), "new_accounts": policies.new_accounts()}
+    if request.method != "POST":
+        return render_template("admin/settings.html", **_settings_page(SettingsForm(data=now)))
+    check_fresh_proof()
+    form = SettingsForm(data=now)
+    with filling(form) as refused:
+        check(form)
+        policies.decide(TwoFactor(form.two_factor.data), NewAccounts(form.new_accounts.data))
+    if refused:
+        return refused.page("admin/settings.html", **_settings_page(form))
+    if wants_json():
+        return {"two_factor": form.two_factor.data, "new_accounts": form.new_accounts.data}, 201
+    flash("The settings were saved. They are in force now.", "success")
+    return redirect(url_for("admin.settings"), 303)
+
+
 @admin.get("/audit", endpoint="audit")
 def audit_log() -> ResponseReturnValue:
     form, filters = _filters()
@@ -221,6 +241,10 @@ def _act(person: User, form: PersonForm) -> str:
         case "revoke-tokens":
             ended = api_tokens.revoke_all(person)
             return "One token was ended." if ended == 1 else f"{ended} tokens were ended."
+        case "reset-two-factor":
+            check_fresh_proof()
+            second_factor.reset(person)
+            return f"{person.name} signs in with the password alone, and was signed out everywhere."
         case _:
             raise BadRequest
 
@@ -294,11 +318,16 @@ def _name_json(row: listing.Row) -> dict[str, Any]:
     }
 
 
+def _settings_page(form: SettingsForm) -> dict[str, Any]:
+    return {"form": form, "lacking": second_factor.lacking()}
+
+
 def _person(person: User, form: PersonForm) -> dict[str, Any]:
     return {
         "user": person,
         "form": form,
         "invitation_url": None,
+        "factors": second_factor.of(person.id),
         "token_count": api_tokens.count_live(person.id),
         "deletion_from": deletion.possible_from(person),
         "can_be_deleted": deletion.is_possible(person),

@@ -7,7 +7,7 @@ import sys
 import click
 
 from portal import audit, config
-from portal.accounts import devices, people, provider
+from portal.accounts import devices, people, provider, second_factor
 from portal.cli import acting
 from portal.database import transaction
 from portal.models import Role
@@ -137,6 +137,16 @@ def end_sessions(email: str) -> None:
         click.echo(f"{user.email} was signed out on {ended} device{'' if ended == 1 else 's'}.")
 
 
+@click.command("reset-two-factor")
+@click.argument("email")
+def reset_two_factor(email: str) -> None:
+    """Take the authenticator app, recovery codes and passkeys from somebody who lost them."""
+    with acting(config.load()):
+        user = people.by_email(email)
+        second_factor.reset(user)
+        click.echo(f"{user.email} signs in with the password alone, and was signed out everywhere.")
+
+
 def _password_from_stdin() -> str:
     """One line of standard input, without its end. An environment or argument would be seen."""
     try:
@@ -159,5 +169,6 @@ COMMANDS = (
     list_users,
     list_sessions,
     end_sessions,
+    reset_two_factor,
     unlink_provider,
 )

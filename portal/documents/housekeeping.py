@@ -19,6 +19,7 @@ from portal.models import (
     DiscardedBlob,
     Document,
     KnownDevice,
+    PendingSignIn,
     Session,
     Throttle,
     User,
@@ -139,6 +140,7 @@ def _old_sessions(settings: Settings) -> int:
             )
             .returning(Session.id)
         ).all()
+        session.execute(delete(PendingSignIn).where(PendingSignIn.expires_at <= now))
         session.execute(delete(Throttle).where(Throttle.ends_at <= now))
         session.execute(delete(KnownDevice).where(KnownDevice.last_seen_at <= now - DEVICE_KEPT))
     return len(ended)

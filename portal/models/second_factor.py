@@ -21,8 +21,8 @@ class Authenticator(Base):
     )
     #: The shared secret, sealed with a key made from the portal's secret key.
     sealed_secret: Mapped[str] = mapped_column(String(300))
-    #: None while it is being set up: it proves nothing yet.
-    confirmed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    #: When a first right code was entered; before that there is no row.
+    confirmed_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
     #: The time step of the newest code used: each code works once.
     last_step: Mapped[int] = mapped_column(BigInteger, default=0)
 

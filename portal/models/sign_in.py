@@ -19,6 +19,8 @@ class PendingSignIn(Base):
     #: SHA-256 of the token in the cookie.
     token_hash: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
+    #: What the first proof was, such as `password`.
+    how: Mapped[str] = mapped_column(String(40))
     is_remembered: Mapped[bool] = mapped_column(default=False)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
 

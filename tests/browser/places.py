@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pyotp
 from playwright.sync_api import Page
 
 from live.client import Bytes, Client
@@ -17,6 +18,8 @@ from live.running import PASSWORD, LivePortal
 
 ALICE, BOB, ADA = "alice@example.org", "bob@example.org", "ada@example.org"
 CAROL, DAVE = "carol@example.org", "dave@example.org"
+#: Has an authenticator app.
+ERIC = "eric@example.org"
 SITE = "Archer & Partners"
 #: With this limit a small file is large enough to be refused.
 MAX_UPLOAD = 3_000_000
@@ -102,6 +105,13 @@ class Stage:
             Place("tokens-wrong", ALICE, "/account/tokens", _wrong_token),
             Place("tokens-made", ADA, "/account/tokens", _make_token),
             Place("tokens-empty", CAROL, "/account/tokens"),
+            Place("two-factor", ALICE, "/account/two-factor"),
+            Place("two-factor-wrong", ALICE, "/account/two-factor", _wrong_code),
+            Place("two-factor-on", ERIC, "/account/two-factor"),
+            Place("two-factor-codes", ERIC, "/account/two-factor", _new_codes),
+            Place("passkeys-elsewhere", ALICE, "/account/passkeys"),
+            Place("prove", ERIC, "/account/prove"),
+            Place("prove-wrong", ALICE, "/account/prove", _wrong_proof),
             Place("error-404", ALICE, "/documents/00000000-0000-4000-8000-000000000000"),
             Place("error-405", ALICE, "/logout"),
             Place("error-413", BOB, "/documents", self._post_too_large),
@@ -117,6 +127,8 @@ class Stage:
             Place("admin-upload-for", ADA, f"/admin/users/{ada[ALICE]}/documents"),
             Place("admin-upload-for-empty", ADA, f"/admin/users/{ada[CAROL]}/documents"),
             Place("admin-links", ADA, "/admin/share-links"),
+            Place("admin-settings", ADA, "/admin/settings"),
+            Place("admin-person-two-factor", ADA, f"/admin/users/{ada[ERIC]}"),
             Place("admin-audit", ADA, "/admin/audit"),
             Place("admin-audit-nothing", ADA, "/admin/audit?actor=nobody@example.org"),
             Place("admin-audit-wrong", ADA, "/admin/audit?since=yesterday"),
@@ -132,6 +144,7 @@ class Stage:
             (BOB, "Bob Baker"),
             (CAROL, "Carol Carter"),
             (DAVE, "Dave Dyer"),
+            (ERIC, "Eric Ellis"),
         ]:
             portal.invite(ada, email, name)
         erin = {"email": "erin@example.org", "name": "Erin Eliot", "role": "user"}
@@ -139,13 +152,14 @@ class Stage:
         self.invitation = invited["invitation_url"].removeprefix(portal.url)
         alice, bob = portal.client(ALICE), portal.client(BOB)
         self.clients = {ADA: ada, ALICE: alice, BOB: bob, CAROL: portal.client(CAROL)}
+        self.clients[ERIC] = _with_app(portal.client(ERIC))
         self.documents = self._upload(alice)
         bob.upload_one("Insurance 2026.pdf", Bytes(pdf()))
         self.bobs = bob.upload_one("Old draft.txt", Bytes(b"an old draft\n"))["url"]
         page = ada.get("/admin/users").text
         self.people = {
             email: page.rpartition(f">{email}<")[0].rpartition("/admin/users/")[2][:36]
-            for email in (ALICE, BOB, CAROL, DAVE)
+            for email in (ALICE, BOB, CAROL, DAVE, ERIC)
         }
         dave = f"/admin/users/{self.people[DAVE]}"
         ada.post_json(dave, {"action": "disable"})
@@ -241,6 +255,12 @@ class Stage:
             page.get_by_role("button", name="Continue").click()
             page.wait_for_selector(".wrong, [role=alert]")
 
+        def sign_in_half(page: Page) -> None:
+            page.get_by_label("E-mail address").fill(ERIC)
+            page.get_by_label("Password", exact=True).fill(PASSWORD)
+            page.get_by_role("button", name="Sign in").click()
+            page.get_by_role("heading", name="One more step").wait_for()
+
         def choose_short(page: Page) -> None:
             page.get_by_label("Choose a password").fill("short")
             page.get_by_role("button", name="Open the account").click()
@@ -250,6 +270,7 @@ class Stage:
             Place("sign-in", "", "/login"),
             Place("sign-in-wrong", "", "/login", sign_in_as("nobody@example.org")),
             Place("sign-in-429", "", "/login", sign_in_as("mallory@example.org")),
+            Place("sign-in-second-step", "", "/login", sign_in_half),
             Place("invitation", "", self.invitation),
             Place("invitation-wrong", "", self.invitation, choose_short),
             Place("invitation-unknown", "", "/invitations/none"),
@@ -390,6 +411,31 @@ def _wrong_token(page: Page) -> None:
     page.get_by_label("See and download").uncheck()
     page.get_by_label("many days").fill("0")
     page.get_by_role("button", name="Make it").click()
+    page.wait_for_selector(".wrong")
+
+
+def _with_app(client: Client) -> Client:
+    """Turn two-factor sign-in on."""
+    page = client.get("/account/two-factor").text
+    secret = page.partition('id="secret"')[2].partition('value="')[2][:32]
+    client.post_json("/account/two-factor", {"action": "enable", "code": pyotp.TOTP(secret).now()})
+    return client
+
+
+def _wrong_code(page: Page) -> None:
+    page.get_by_label("Code from the app").fill("12")
+    page.get_by_role("button", name="Turn on").click()
+    page.wait_for_selector(".wrong")
+
+
+def _new_codes(page: Page) -> None:
+    page.get_by_role("button", name="Make new ones").click()
+    page.locator("#recovery-codes").wait_for()
+
+
+def _wrong_proof(page: Page) -> None:
+    page.get_by_label("Password", exact=True).fill("not the password")
+    page.get_by_role("button", name="Continue").click()
     page.wait_for_selector(".wrong")
 
 

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 
+import pyotp
 import pytest
 
 from live.fixtures import live_portal, own_database
@@ -108,6 +109,25 @@ def test_sessions_are_listed_and_ended(bare: LivePortal) -> None:
     assert ada.get("/documents").status == 200
     assert [e["owner"] for e in happened(bare, "user.sessions_ended")] == [ALICE]
     assert bare.client(ALICE).get("/documents").status == 200
+
+
+def test_who_lost_their_phone_is_helped(bare: LivePortal) -> None:
+    bare.create_user(ALICE)
+    bare.start()
+    client = bare.client(ALICE)
+    page = client.get("/account/two-factor").text
+    found = re.search(r'value="([A-Z2-7]{32})"', page)
+    assert found
+    code = pyotp.TOTP(found[1]).now()
+    client.post_json("/account/two-factor", {"action": "enable", "code": code})
+    half_way = bare.visitor().post("/login", {"email": ALICE, "password": PASSWORD})
+    assert half_way.location == "/login/two-factor"
+    done = bare.manage("reset-two-factor", ALICE)
+    assert done.stdout.startswith(f"{ALICE} signs in with the password alone")
+    assert client.get("/documents").status == 302
+    assert bare.client(ALICE).get("/documents").status == 200
+    again = bare.manage("reset-two-factor", ALICE, check=False)
+    assert (again.returncode, again.stderr) == (1, "Error: alice has no two-factor sign-in.\n")
 
 
 def test_what_is_refused_is_said_in_a_line_without_a_traceback(bare: LivePortal) -> None:

@@ -10,8 +10,11 @@ from portal.accounts.views import (  # noqa: E402
     devices,  # noqa: F401
     first_steps,  # noqa: F401
     own_data,  # noqa: F401
+    passkeys,  # noqa: F401
+    proof,  # noqa: F401
     provider,  # noqa: F401
     sign_in,  # noqa: F401
     strength,  # noqa: F401
     tokens,  # noqa: F401
+    two_factor,  # noqa: F401
 )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from urllib.parse import unquote, urlsplit
 
-from flask import Response, after_this_request, current_app, session, url_for
+from flask import Response, after_this_request, current_app, request, session, url_for
 from flask_login import current_user, login_user
 
 from portal import audit
-from portal.accounts import known_devices, sessions
+from portal.accounts import known_devices, passkeys, sessions
+from portal.accounts.sessions import SignedIn
 from portal.config import Settings
 from portal.errors import PortalError
 
@@ -68,4 +69,32 @@ def safe_next(target: str | None) -> str:
 def settings() -> Settings:
     """The settings of the present app."""
     found: Settings = current_app.extensions["settings"]
+    return found
+
+
+def new_challenge() -> str:
+    """A question for a passkey, put to this browser alone; the one before is forgotten."""
+    challenge = passkeys.new_challenge()
+    session["passkey_challenge"] = challenge
+    return challenge
+
+
+def take_challenge() -> str | None:
+    """The question that this browser was asked, once."""
+    taken: str | None = session.pop("passkey_challenge", None)
+    return taken
+
+
+def passkey_place() -> dict[str, object]:
+    """For a page: whether passkeys work at the address it is looked at, or else at which."""
+    place = passkeys.place(settings())
+    if place is None:
+        return {"passkeys_work": False, "passkeys_work_at": ""}
+    works = urlsplit(request.host_url).hostname == place.domain
+    return {"passkeys_work": works, "passkeys_work_at": place.origins[0]}
+
+
+def person() -> SignedIn:
+    """Whoever is signed in, as services take them."""
+    found: SignedIn = current_user._get_current_object()
     return found

@@ -14,7 +14,7 @@ from portal.accounts.views import accounts
 from portal.accounts.views.browser import settings
 from portal.errors import BadRequest, TooManyTries
 from portal.forms import Refused, check, filling
-from portal.gate import leaves_session_alone, wants_json
+from portal.gate import leaves_session_alone, needs_fresh_proof, wants_json
 from portal.models import utcnow
 from portal.storage import delivery
 
@@ -30,6 +30,7 @@ def data() -> ResponseReturnValue:
 
 
 @accounts.post("/account/data")
+@needs_fresh_proof
 @leaves_session_alone
 def download_data() -> ResponseReturnValue:
     me = current_user._get_current_object()

@@ -9,7 +9,8 @@ from flask.typing import ResponseReturnValue
 from portal.accounts import provider as providers
 from portal.accounts.openid import Attempt, AttemptRefused, Provider
 from portal.accounts.views import accounts
-from portal.accounts.views.browser import enter, leave, safe_next, settings
+from portal.accounts.views.browser import safe_next, settings
+from portal.accounts.views.sign_in import go_on
 from portal.errors import NotFound
 from portal.gate import public, secret_address
 
@@ -56,10 +57,8 @@ def provider_callback() -> ResponseReturnValue:
     except AttemptRefused as error:
         raise providers.refuse(error) from None
     session.pop(_KEY)
-    token = providers.finish(found, attempt, request.args.to_dict(), settings())
-    leave()
-    enter(token, remember=False)
-    return redirect(safe_next(attempt.next), 302)
+    entry = providers.finish(found, attempt, request.args.to_dict(), settings())
+    return go_on(entry, attempt.next, status=302)
 
 
 def _provider() -> Provider:

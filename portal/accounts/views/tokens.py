@@ -19,7 +19,7 @@ from portal.accounts.views import accounts
 from portal.documents.receiving import as_text
 from portal.errors import BadRequest, NotFound
 from portal.forms import check, filling
-from portal.gate import wants_json
+from portal.gate import check_fresh_proof, wants_json
 from portal.models import utcnow
 from portal.request import PortalRequest
 
@@ -53,6 +53,7 @@ def tokens() -> ResponseReturnValue:
 
 
 def _create() -> ResponseReturnValue:
+    check_fresh_proof()
     form = TokenForm()
     with filling(form) as refused:
         check(form)
