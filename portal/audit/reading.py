@@ -18,6 +18,7 @@ from sqlalchemy import Select, bindparam, select, tuple_
 from portal.audit.actions import Action, sentence
 from portal.audit.chain import COLUMNS, Entry, Head, Verdict, read, safe_cell, verify
 from portal.audit.journal import HeadFile, iso
+from portal.database import is_sqlite
 from portal.extensions import db
 from portal.models import AuditEvent, AuditHead
 
@@ -87,23 +88,34 @@ def activity_of_account(
     lines: list[EventLine] = []
     for held in _held(email, since, before):
         room = PAGE_SIZE + 1 - len(lines)
-        # Pairs and not an equation: PostgreSQL, told to order by number alone, may walk back
-        # through everybody's events until it meets enough of this owner's.
-        pair = tuple_(AuditEvent.owner, AuditEvent.seq)
-        query = (
-            select(AuditEvent)
-            .where(
-                pair >= (held.email, held.first),
-                pair < (held.email, _NO_END if held.before is None else held.before),
-                AuditEvent.at >= since,
-            )
-            .order_by(AuditEvent.owner.desc(), AuditEvent.seq.desc())
-            .limit(room)
-        )
+        query = _of_owner(held).where(AuditEvent.at >= since).limit(room)
         lines += [_line(event) for event in db.session.scalars(query)]
         if len(lines) > PAGE_SIZE:
             return lines[:PAGE_SIZE], lines[PAGE_SIZE - 1].seq
     return lines, None
+
+
+def _of_owner(held: _Held) -> Select[AuditEvent]:
+    """Events of one owner, newest first, in words by which each database goes straight there."""
+    before = _NO_END if held.before is None else held.before
+    if is_sqlite():
+        return (
+            select(AuditEvent)
+            .where(
+                AuditEvent.owner == held.email,
+                AuditEvent.seq >= held.first,
+                AuditEvent.seq < before,
+            )
+            .order_by(AuditEvent.seq.desc())
+        )
+    # Told to order by number alone, PostgreSQL may walk back through everybody's events until it
+    # has met enough of this owner's; pairs leave it only the index in which they lie together.
+    pair = tuple_(AuditEvent.owner, AuditEvent.seq)
+    return (
+        select(AuditEvent)
+        .where(pair >= (held.email, held.first), pair < (held.email, before))
+        .order_by(AuditEvent.owner.desc(), AuditEvent.seq.desc())
+    )
 
 
 def whole_activity_of_account(email: str, since: datetime) -> Iterator[EventLine]:

@@ -228,6 +228,8 @@ def cost(statement: str, parameters: Any) -> int:
     if is_sqlite():
         plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
         steps = "\n".join(str(row[-1]) for row in plan)
+        if " LIMIT " in statement and "owner" in statement.partition("WHERE")[2]:
+            assert "owner=? AND seq" in steps, steps
         return 10**6 if "SCAN" in steps or "TEMP B-TREE" in steps else 0
     rows = connection.exec_driver_sql(f"EXPLAIN ANALYZE {statement}", parameters).scalars().all()
     plan_text = "\n".join(rows)
