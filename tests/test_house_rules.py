@@ -24,8 +24,11 @@ TEMPLATES = ROOT / "templates"
 
 #: What a visitor may ask for. A line more here is a decision, not a detail.
 PUBLIC = {
+    "accounts.agree_email",
+    "accounts.forgot_password",
     "accounts.invitation",
     "accounts.login",
+    "accounts.reset_password",
     "accounts.setup",
     "health.healthz",
     "health.readyz",
@@ -61,7 +64,10 @@ PRIVATE_MODELS = {
     "AuditEvent",
     "DiscardedBlob",
     "Document",
+    "EmailChange",
     "Invitation",
+    "Mail",
+    "PasswordReset",
     "Session",
     "ShareLink",
     "Version",

@@ -103,3 +103,35 @@ def _timezones() -> list[SelectChoice]:
         SelectChoice("", "As this browser says"),
         *(SelectChoice(name, name.replace("_", " ")) for name in zones),
     ]
+
+
+class ForgotForm(FlaskForm):
+    email = EmailField(
+        "E-mail address",
+        [InputRequired("Enter your e-mail address."), Length(max=1000)],
+        render_kw=_EMAIL,
+    )
+
+
+class ResetForm(FlaskForm):
+    password = PasswordField(
+        "New password",
+        [InputRequired("Choose a new password.")],
+        description=RULE,
+        render_kw={"autocomplete": "new-password"},
+    )
+
+
+class EmailForm(FlaskForm):
+    new_email = EmailField(
+        "New e-mail address",
+        [InputRequired("Enter the new address."), Length(max=1000)],
+        render_kw={"autocomplete": "email", "autocapitalize": "none", "spellcheck": "false"},
+    )
+    current_password = PasswordField(
+        "Your password",
+        [InputRequired("Enter your password.")],
+        # Two forms on the page ask for it.
+        id="email_current_password",
+        render_kw={"autocomplete": "current-password"},
+    )

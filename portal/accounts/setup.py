@@ -72,14 +72,6 @@ def complete(
         return sessions.start(admin, settings, remember=False)
 
 
-def site_name(settings: Settings) -> str:
-    """The portal's name: the setting where one is set, else the one chosen at set-up."""
-    if settings.site_name != Settings.site_name:
-        return settings.site_name
-    chosen = db.session.scalar(select(Setup.site_name).where(Setup.id == 1))
-    return chosen or settings.site_name
-
-
 def checked_site_name(name: str) -> str:
     """The name of the portal as one line; empty means the default."""
     text = " ".join(name.split())

@@ -5,13 +5,15 @@ from __future__ import annotations
 from sqlalchemy import select
 
 from portal import audit
-from portal.accounts import passwords, sessions, throttle
+from portal.accounts import passwords, people, sessions, throttle
 from portal.accounts.emails import normalised
 from portal.accounts.sessions import SignedIn
 from portal.config import Settings
 from portal.database import transaction
 from portal.errors import Invalid, PortalError, TooManyTries
 from portal.extensions import db
+from portal.mail import notices
+from portal.mail.notices import Notice
 from portal.models import User
 
 
@@ -97,8 +99,10 @@ def change_password(person: SignedIn, current: str, new: str, settings: Settings
             raise _not_current()
         user.password_hash = new_hash
         sessions.end_all(user.id, but=person.session_id)
+        people.end_mailed_addresses(session, user.id)
         throttle.forgive(by_account)
         audit.record(audit.Action.PASSWORD_CHANGED, owner=user.email)
+        notices.tell(user, Notice.PASSWORD_CHANGED)
 
 
 def _not_current() -> Invalid:

@@ -53,6 +53,21 @@ def for_link(link: str) -> Limit:
     return Limit("link", link, 10, timedelta(minutes=15))
 
 
+def for_reset(email: str) -> Limit:
+    """Mails with an address to choose a new password, to one account; whether it exists or not."""
+    return Limit("reset", email, 5, timedelta(hours=1))
+
+
+def for_resets_from(address: str) -> Limit:
+    """Such mails asked for from one network address, for whichever accounts."""
+    return Limit("resets", _network_of(address), 30, timedelta(minutes=15))
+
+
+def for_email_change(email: str) -> Limit:
+    """Mails that one account can have sent to addresses which may be anybody's."""
+    return Limit("email-change", email, 5, timedelta(hours=1))
+
+
 def _network_of(address: str) -> str:
     try:
         found = ip_address(address)

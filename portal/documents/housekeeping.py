@@ -13,12 +13,26 @@ from portal.config import Settings
 from portal.database import transaction
 from portal.documents.lifecycle import delete_for_ever
 from portal.extensions import db
-from portal.models import DiscardedBlob, Document, Session, Throttle, User, Version, utcnow
+from portal.models import (
+    DiscardedBlob,
+    Document,
+    EmailChange,
+    Mail,
+    PasswordReset,
+    Session,
+    Throttle,
+    User,
+    Version,
+    utcnow,
+)
 
 #: How long the bytes of a deleted document stay, so that a running backup still finds them.
 BLOB_GRACE = timedelta(hours=1)
 #: Longer than any upload: a file without a row, or an unfinished one, is then an orphan.
 ORPHAN_GRACE = timedelta(days=1)
+
+#: How long it can be seen what became of a mail. None is on its way for so long.
+MAIL_DAYS = timedelta(days=30)
 
 _BATCH = 200
 
@@ -32,10 +46,12 @@ class Purged:
     orphans: int
     unfinished: int
     sessions: int
+    mails: int
+    addresses: int
 
 
 def purge(settings: Settings) -> Purged:
-    """Remove what is over: trash, deleted bytes, orphans, unfinished uploads, sessions.
+    """Remove what is over: trash, bytes, orphans, unfinished uploads, sessions, mails.
 
     Safe to run at any time, by several at once, and again after an interruption.
     """
@@ -46,6 +62,8 @@ def purge(settings: Settings) -> Purged:
             orphans=_remove(orphans()),
             unfinished=_remove(list(storage.current().abandoned(utcnow() - ORPHAN_GRACE))),
             sessions=_old_sessions(settings),
+            mails=_old_mails(),
+            addresses=_old_addresses(),
         )
 
 
@@ -128,3 +146,26 @@ def _old_sessions(settings: Settings) -> int:
         ).all()
         session.execute(delete(Throttle).where(Throttle.ends_at <= now))
     return len(ended)
+
+
+def _old_mails() -> int:
+    with transaction() as session:
+        gone = session.execute(
+            delete(Mail)
+            .where(Mail.created_at < utcnow() - MAIL_DAYS, Mail.next_try_at.is_(None))
+            .returning(Mail.id)
+        ).all()
+    return len(gone)
+
+
+def _old_addresses() -> int:
+    """Mailed addresses to choose a password or to agree to another e-mail address."""
+    now = utcnow()
+    with transaction() as session:
+        resets = session.execute(
+            delete(PasswordReset).where(PasswordReset.expires_at <= now).returning(PasswordReset.id)
+        ).all()
+        changes = session.execute(
+            delete(EmailChange).where(EmailChange.expires_at <= now).returning(EmailChange.id)
+        ).all()
+    return len(resets) + len(changes)

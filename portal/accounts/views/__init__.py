@@ -5,4 +5,4 @@ from flask import Blueprint
 accounts = Blueprint("accounts", __name__)
 
 # Each module adds its pages to the blueprint above.
-from portal.accounts.views import account, first_steps, sign_in  # noqa: E402, F401
+from portal.accounts.views import account, email, first_steps, recovery, sign_in  # noqa: E402, F401
