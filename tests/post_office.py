@@ -137,8 +137,7 @@ def outbox(app: Flask) -> list[EmailMessage]:
     """Every mail in the outbox, oldest first, once the worker has been by."""
     send(app)
     paths = (settings_of(app).instance_dir / "outbox").glob("*.eml")
-    mails = [parsed(path.read_bytes()) for path in sorted(paths, key=lambda p: p.stat().st_mtime_ns)]
-    return mails
+    return [parsed(path.read_bytes()) for path in sorted(paths, key=lambda p: p.stat().st_mtime_ns)]
 
 
 def send(app: Flask) -> int:
@@ -169,11 +168,9 @@ def html_of(mail: EmailMessage) -> str:
 
 
 def link_in(mail: EmailMessage) -> str:
-    """The path of the first address of the portal that the mail leads to, the same in both forms."""
+    """The path of the first address in the mail, which is in both of its forms."""
     found = LINK.findall(text_of(mail))
     assert found
     assert found[0] in html_of(mail)
     path: str = found[0]
     return path
-
-

@@ -104,7 +104,8 @@ def _render(template: str, facts: dict[str, Any]) -> str:
 
 def _address(name: str, address: str) -> Address:
     local, _, domain = address.rpartition("@")
-    return Address(name, local, domain)
+    # What looks encoded (RFC 2047) would be decoded into another name.
+    return Address(name.replace("=?", "= ?"), local, domain)
 
 
 def _encoding(text: str) -> str:

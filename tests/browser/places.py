@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -88,6 +89,7 @@ class Stage:
             Place("trash-confirm", ALICE, "/trash", _confirm_empty),
             Place("trash-empty", CAROL, "/trash"),
             Place("account", ALICE, "/account"),
+            Place("account-email-wanted", CAROL, "/account"),
             Place("account-wrong", ALICE, "/account", _wrong_password),
             Place("error-404", ALICE, "/documents/00000000-0000-4000-8000-000000000000"),
             Place("error-405", ALICE, "/logout"),
@@ -103,6 +105,7 @@ class Stage:
             Place("admin-upload-for", ADA, f"/admin/users/{ada[ALICE]}/documents"),
             Place("admin-upload-for-empty", ADA, f"/admin/users/{ada[CAROL]}/documents"),
             Place("admin-links", ADA, "/admin/share-links"),
+            Place("admin-mail", ADA, "/admin/mail"),
             Place("admin-audit", ADA, "/admin/audit"),
             Place("admin-audit-nothing", ADA, "/admin/audit?actor=nobody@example.org"),
             Place("admin-audit-wrong", ADA, "/admin/audit?since=yesterday"),
@@ -139,6 +142,17 @@ class Stage:
         made = ada.upload(statement, f"/admin/users/{self.people[ALICE]}/documents")
         self.documents["statement"] = made.json()["documents"][0]["url"]
         self._share(alice)
+        wish = {"new_email": "carter@example.com", "current_password": PASSWORD}
+        self.clients[CAROL].post_json("/account/email", wish)
+        carol = f"/admin/users/{self.people[CAROL]}"
+        ada.post_json(carol, {"action": "reset-password"})
+
+    def _mailed(self, kind: str) -> str:
+        """The address in a mail of that kind, as it lies in the outbox."""
+        newest = sorted((self.portal.instance / "outbox").glob(f"*-{kind}-*.eml"))[-1]
+        found = re.search(rf"{self.portal.url}(\S+/\S+)", newest.read_text("utf-8"))
+        assert found
+        return found[1]
 
     def _upload(self, alice: Client) -> dict[str, str]:
         noise = Bytes(mp4(4))
@@ -206,6 +220,11 @@ class Stage:
 
             return act
 
+        def ask_for_mail(page: Page) -> None:
+            page.get_by_label("E-mail address").fill("nobody@example.org")
+            page.get_by_role("button", name="Mail me the link").click()
+            page.get_by_text("Look into your mail").wait_for()
+
         def guess(page: Page) -> None:
             page.get_by_label("Password", exact=True).fill("a guess")
             page.get_by_role("button", name="Continue").click()
@@ -218,6 +237,10 @@ class Stage:
 
         return [
             Place("sign-in", "", "/login"),
+            Place("forgot-password", "", "/forgot-password"),
+            Place("forgot-password-asked", "", "/forgot-password", ask_for_mail),
+            Place("reset-password", "", self._mailed("reset")),
+            Place("email-change", "", self._mailed("email-change")),
             Place("sign-in-wrong", "", "/login", sign_in_as("nobody@example.org")),
             Place("sign-in-429", "", "/login", sign_in_as("mallory@example.org")),
             Place("invitation", "", self.invitation),

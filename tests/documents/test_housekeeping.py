@@ -35,7 +35,7 @@ def purge(app: Flask) -> Purged:
         return housekeeping.purge(settings_of(app))
 
 
-NOTHING = Purged(documents=0, blobs=0, orphans=0, unfinished=0, sessions=0)
+NOTHING = Purged(documents=0, blobs=0, orphans=0, unfinished=0, sessions=0, mails=0, addresses=0)
 
 
 def test_there_is_nothing_to_do_in_a_tidy_portal(

@@ -80,7 +80,7 @@ def test_mail_server_that_cannot_be_is_refused_without_telling_its_password(
 
 
 def test_mail_server_needs_an_address_to_write_from(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="^PORTAL_MAIL_FROM: "):
+    with pytest.raises(ConfigError, match=r"^PORTAL_MAIL_FROM: "):
         load(tmp_path, PORTAL_SMTP_URL="smtp://localhost")
 
 
@@ -91,5 +91,5 @@ def test_address_to_write_from_may_have_a_name(tmp_path: Path, text: str) -> Non
 
 @pytest.mark.parametrize("text", ["", "portal", "a@b@c", "x <>", "p@example.org\nBcc: x@y.z"])
 def test_address_to_write_from_is_one(tmp_path: Path, text: str) -> None:
-    with pytest.raises(ConfigError, match="^PORTAL_MAIL_FROM: "):
+    with pytest.raises(ConfigError, match=r"^PORTAL_MAIL_FROM: "):
         load(tmp_path, PORTAL_MAIL_FROM=text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,7 @@ def test_mail_is_sealed_until_it_is_sent(app: Flask) -> None:
 
 
 def test_mail_of_a_change_that_is_given_up_is_not_sent(app: Flask, office: PostOffice) -> None:
-    with app.app_context(), pytest.raises(ZeroDivisionError), transaction():
+    with app.app_context(), suppress(ZeroDivisionError), transaction():
         post.put(letters.test(), CAROL)
         raise ZeroDivisionError
     assert send(app) == 0
@@ -198,9 +199,7 @@ def test_server_that_dies_in_the_middle_and_is_back_gets_the_mail(
     assert only_mail(app).problem == ""
 
 
-def test_server_that_is_away_and_comes_back_gets_the_mail(
-    make_app: Any, time_machine: Any
-) -> None:
+def test_server_that_is_away_and_comes_back_gets_the_mail(make_app: Any, time_machine: Any) -> None:
     port = free_port()
     server = SmtpServer("127.0.0.1", port, "none")
     app = make_app(smtp_url=server, mail_from="portal@example.org")
