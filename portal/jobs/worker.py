@@ -13,9 +13,11 @@ from contextlib import contextmanager
 from multiprocessing import resource_tracker
 
 from flask import Flask
+from sqlalchemy.exc import SQLAlchemyError
 
 from portal import create_app
 from portal.config import Settings
+from portal.errors import PortalError
 from portal.extensions import db
 from portal.jobs import heartbeat
 from portal.lifeline import die_with
@@ -86,6 +88,9 @@ def _carry_mail(app: Flask, settings: Settings, stop: threading.Event) -> None:
         with app.app_context():
             try:
                 delivery.deliver_due(settings, stop)
+            except (PortalError, SQLAlchemyError) as error:
+                log.warning("the mails have to wait: %s", type(error).__name__)
+                pause = MAIL_PAUSE_SECONDS
             except Exception:
                 log.exception("the mails have to wait")
                 pause = MAIL_PAUSE_SECONDS

@@ -149,7 +149,7 @@ class Stage:
 
     def _mailed(self, kind: str) -> str:
         """The address in a mail of that kind, as it lies in the outbox."""
-        newest = sorted((self.portal.instance / "outbox").glob(f"*-{kind}-*.eml"))[-1]
+        newest = max((self.portal.instance / "outbox").glob(f"*-{kind}-*.eml"))
         found = re.search(rf"{self.portal.url}(\S+/\S+)", newest.read_text("utf-8"))
         assert found
         return found[1]

@@ -83,7 +83,7 @@ def test_change_of_address_is_agreed_to_in_two_mails(
         stranger.page.wait_for_load_state()
     stranger.page.get_by_text("The address is archer@example.com now").wait_for()
     page.reload()
-    page.get_by_text("archer@example.com").first.wait_for()
+    page.get_by_text("You sign in with archer@example.com").wait_for()
 
 
 def test_admin_sees_what_did_not_arrive_and_sends_it_again(
