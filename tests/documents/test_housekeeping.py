@@ -144,7 +144,7 @@ def test_unfinished_upload_is_removed_after_its_grace(app: Flask, alice: Browser
     old, young = unfinished_files(app)
     _age(old, utcnow() - housekeeping.ORPHAN_GRACE * 1.01)
     _age(young, utcnow() - housekeeping.ORPHAN_GRACE * 0.99)
-    assert purge(app) == Purged(0, 0, 0, 1, 0)
+    assert purge(app) == Purged(0, 0, 0, 1, 0, 0, 0)
     assert unfinished_files(app) == [young]
 
 
