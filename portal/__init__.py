@@ -24,9 +24,9 @@ from portal import (
     logs,
     presentation,
     questions,
+    site,
     storage,
 )
-from portal.accounts.site import site_name
 from portal.accounts.views import accounts
 from portal.admin.views import admin
 from portal.audit import journal, refusals
@@ -117,8 +117,8 @@ def _configure(app: Flask, settings: Settings) -> None:
 
 def _name_the_site(app: Flask, settings: Settings) -> None:
     @app.context_processor
-    def site() -> dict[str, object]:
+    def site_name() -> dict[str, object]:
         try:
-            return {"site_name": site_name(settings)}
+            return {"site_name": site.name(settings)}
         except SQLAlchemyError:  # the page that says so needs a name too
             return {"site_name": settings.site_name}

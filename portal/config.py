@@ -12,10 +12,11 @@ import secrets
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from email.utils import parseaddr
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 ROOT = Path(__file__).resolve().parent.parent
 PREFIX = "PORTAL_"
@@ -28,6 +29,18 @@ NOT_SETTINGS = frozenset({"PORTAL_TEST_FULL", "PORTAL_TEST_REQUIRE_ALL", "PORTAL
 
 class ConfigError(Exception):
     """A setting is unknown, malformed or unsafe; the text is one line with the cure."""
+
+
+@dataclass(frozen=True)
+class SmtpServer:
+    """Who takes our mails. User and password are in no representation of it."""
+
+    host: str
+    port: int
+    #: `starttls`, `tls` from the first byte, or `none`. Certificates are always checked.
+    security: str
+    user: str = field(default="", repr=False)
+    password: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -55,6 +68,10 @@ class Settings:
     oidc_client_id: str = ""
     oidc_client_secret: str = field(default="", repr=False)
     allow_http: bool = False
+    #: None: mails are written to `outbox/` in the instance folder.
+    smtp_url: SmtpServer | None = None
+    #: As it stands in mails, with or without a name; empty only without a mail server.
+    mail_from: str = ""
     log_format: str = "text"
 
     #: Work factor of bcrypt. Not a setting: tests lower it, nothing else may.
@@ -155,6 +172,52 @@ def _issuer(raw: str) -> str:
     return url
 
 
+def _smtp_url(raw: str) -> SmtpServer:
+    """Nothing of `raw` is in what is raised: it may hold a password."""
+    try:
+        parts = urlsplit(raw.strip())
+        port, query = parts.port, parse_qs(parts.query, strict_parsing=bool(parts.query))
+    except ValueError:
+        port, query, parts = None, {}, urlsplit("")
+    host = parts.hostname or ""
+    tls = query.pop("tls", [""])[-1]
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    if (
+        parts.scheme not in {"smtp", "smtps"}
+        or not host
+        or query
+        or parts.path not in {"", "/"}
+        or parts.fragment
+        or tls not in ({"", "none", "starttls"} if parts.scheme == "smtp" else {""})
+    ):
+        raise ValueError(
+            "must be like smtp://user:password@mail.example.org:587?tls=starttls"
+            " (or smtps://…), with @ : / ? # in user and password written as %40 %3A %2F %3F %23"
+        )
+    if not (user + password).isascii() or bool(user) != bool(password):
+        raise ValueError("must have both user and password, in ASCII, or neither")
+    if parts.scheme == "smtps":
+        return SmtpServer(host, port or 465, "tls", user, password)
+    security = tls or ("none" if is_loopback(host) else "starttls")
+    if user and security == "none" and not is_loopback(host):
+        raise ValueError("would send the password readably; use ?tls=starttls or smtps://")
+    return SmtpServer(
+        host, port or (587 if security == "starttls" else 25), security, user, password
+    )
+
+
+def _mail_from(raw: str) -> str:
+    from email_validator import EmailNotValidError, validate_email
+
+    text = _text(raw)
+    try:
+        validate_email(parseaddr(text)[1], check_deliverability=False, test_environment=True)
+    except EmailNotValidError:
+        problem = "must be an address like Documents <documents@example.org>"
+        raise ValueError(problem) from None
+    return text
+
+
 def _secret_key(raw: str) -> str:
     if len(raw.strip()) < 32:
         raise ValueError("must be at least 32 characters; unset it and one is made")
@@ -193,6 +256,8 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "oidc_client_id": _text,
     "oidc_client_secret": _text,
     "allow_http": _flag,
+    "smtp_url": _smtp_url,
+    "mail_from": _mail_from,
     "log_format": _one_of("text", "json"),
 }
 
@@ -286,6 +351,11 @@ def _refuse_unsafe(settings: Settings) -> None:
             " or set PORTAL_ALLOW_HTTP=1 for a network you trust."
         )
     _refuse_half_a_provider(settings)
+    if settings.smtp_url and not settings.mail_from:
+        raise ConfigError(
+            "PORTAL_MAIL_FROM: is needed with PORTAL_SMTP_URL; set it to the address that mails"
+            " come from."
+        )
     inside, outside = settings.files_dir, settings.instance_dir
     if inside == outside:
         raise ConfigError("PORTAL_FILES_DIR: must not be the instance folder; choose another.")

@@ -171,6 +171,12 @@ def moment(value: datetime | None) -> Markup:
     return _for_reader(value, with_time=True)
 
 
+def spoken(value: datetime, timezone: str | None) -> str:
+    """Day, time and zone as plain text: `3 March 2026, 14:02 (CET)`."""
+    there = _aware(value).astimezone(zone(timezone))
+    return f"{there.day} {_MONTHS[there.month - 1]} {there.year}, {there:%H:%M} ({there:%Z})"
+
+
 def day(value: datetime | date | None) -> Markup:
     """The day in the reader's zone; a plain date is the same day everywhere."""
     if isinstance(value, date) and not isinstance(value, datetime):

@@ -197,3 +197,30 @@ class PasskeyNameForm(FlaskForm):
     action = HiddenField(default="rename")
     id = HiddenField()
     name = StringField("Name", [InputRequired("Enter a name.")], render_kw={"autocomplete": "off"})
+
+
+class ForgotForm(FlaskForm):
+    email = EmailField(
+        "E-mail address",
+        [InputRequired("Enter your e-mail address."), Length(max=1000)],
+        render_kw=_EMAIL,
+    )
+
+
+class ResetForm(FlaskForm):
+    password = NewPasswordField("New password", "Choose a new password.")
+
+
+class EmailForm(FlaskForm):
+    new_email = EmailField(
+        "New e-mail address",
+        [InputRequired("Enter the new address."), Length(max=1000)],
+        render_kw={"autocomplete": "email", "autocapitalize": "none", "spellcheck": "false"},
+    )
+    current_password = PasswordField(
+        "Your password",
+        [InputRequired("Enter your password.")],
+        # Two forms on the page ask for it.
+        id="email_current_password",
+        render_kw={"autocomplete": "current-password"},
+    )

@@ -9,21 +9,20 @@ from datetime import timedelta
 from typing import Protocol
 from zoneinfo import available_timezones
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session as DatabaseSession
 
-from portal import audit
+from portal import audit, site
 from portal.accounts import api_tokens, browsers, passwords, sessions, throttle
 from portal.accounts.emails import checked
-from portal.accounts.site import site_name
 from portal.config import Settings
 from portal.database import transaction
 from portal.errors import Conflict, Invalid, NotFound
 from portal.extensions import db
-from portal.mail import notices
+from portal.mail import letters, notices, post
 from portal.mail.notices import Notice
-from portal.models import Invitation, Role, User, utcnow
+from portal.models import EmailChange, Invitation, PasswordReset, Role, User, utcnow
 from portal.tokens import hash_token, new_token
 
 INVITATION_DAYS = 7
@@ -48,7 +47,7 @@ def create(
     email = checked(email)
     name = checked_name(name) if name.strip() else email.partition("@")[0]
     if password is not None:
-        passwords.check_rules(password, (email, name, site_name(settings)))
+        passwords.check_rules(password, (email, name, site.name(settings)))
         password_hash = passwords.hash_password(password, settings.bcrypt_rounds)
     else:
         password_hash = None
@@ -94,6 +93,22 @@ def invite(user: User) -> str:
     return token
 
 
+def invite_by_mail(user: User, settings: Settings) -> str:
+    """Make an invitation and mail it; answers its token.
+
+    Raises `Conflict` for somebody who has chosen a password, or is shut out.
+    """
+    with transaction() as session:
+        session.refresh(user, with_for_update=True)
+        if user.status != "invited":
+            raise Conflict(f"{user.name} needs no invitation.", cure="Look at the account again.")
+        token = invite(user)
+        ends_at = utcnow() + timedelta(days=INVITATION_DAYS)
+        letter = letters.invitation(token, ends_at, user, settings)
+        post.put(letter, user.email, name=user.name)
+    return token
+
+
 def invited(token: str, *, lock: bool = False) -> User:
     """Whom `token` invites. Raises `NotFound` once it is used, replaced or expired."""
     query = (
@@ -118,13 +133,13 @@ def accept_invitation(token: str, name: str, password: str, settings: Settings) 
     """Set name and password, end the invitation, and sign in; answers the session's token."""
     user = invited(token)
     name = checked_name(name)
-    passwords.check_rules(password, (user.email, name, site_name(settings)))
+    passwords.check_rules(password, (user.email, name, site.name(settings)))
     db.session.commit()
     password_hash = passwords.hash_password(password, settings.bcrypt_rounds)
     with transaction() as session:
         invited(token, lock=True)  # still
         user.name, user.password_hash = name, password_hash
-        _end_invitations(session, user.id)
+        end_mailed_addresses(session, user.id)
         sessions.end_all(user.id)
         audit.record(audit.Action.INVITATION_ACCEPTED, actor=user.email, owner=user.email)
         return sessions.start(user, settings, remember=False)
@@ -153,11 +168,11 @@ def set_password(user: User, password: str, settings: Settings) -> None:
 
     Guesses made before are forgotten: whoever was shut out by them can sign in at once.
     """
-    passwords.check_rules(password, (user.email, user.name, site_name(settings)))
+    passwords.check_rules(password, (user.email, user.name, site.name(settings)))
     password_hash = passwords.hash_password(password, settings.bcrypt_rounds)
     with transaction() as session:
         session.execute(update(User).where(User.id == user.id).values(password_hash=password_hash))
-        _end_invitations(session, user.id)
+        end_mailed_addresses(session, user.id)
         sessions.end_all(user.id)
         throttle.clear(throttle.for_account(user.email))
         tell_of_password(user)
@@ -219,7 +234,7 @@ def disable(user: User) -> None:
         if user.is_admin:
             refuse_last_admin(session, user)
         user.disabled_at = utcnow()
-        _end_invitations(session, user.id)
+        end_mailed_addresses(session, user.id)
         sessions.end_all(user.id)
         api_tokens.revoke_all(user)
         audit.record(audit.Action.USER_DISABLED, owner=user.email)
@@ -295,6 +310,17 @@ def refuse_last_admin(session: DatabaseSession, user: User) -> None:
         raise Conflict(
             f"{user.name} is the last active admin.", cure="Make somebody else an admin first."
         )
+
+
+def end_mailed_addresses(session: DatabaseSession, user_id: int) -> None:
+    """Have nothing that was mailed so far open or change this account any more."""
+    _end_invitations(session, user_id)
+    session.execute(
+        update(PasswordReset)
+        .where(PasswordReset.user_id == user_id, PasswordReset.used_at.is_(None))
+        .values(used_at=utcnow())
+    )
+    session.execute(delete(EmailChange).where(EmailChange.user_id == user_id))
 
 
 def _end_invitations(session: DatabaseSession, user_id: int) -> None:

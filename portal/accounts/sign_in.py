@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import select
 
-from portal import audit
+from portal import audit, site
 from portal.accounts import (
     api_tokens,
     known_devices,
@@ -19,7 +19,6 @@ from portal.accounts import (
 )
 from portal.accounts.emails import normalised
 from portal.accounts.sessions import SignedIn
-from portal.accounts.site import site_name
 from portal.accounts.throttle import Limit
 from portal.config import Settings
 from portal.database import transaction
@@ -121,7 +120,7 @@ def change_password(person: SignedIn, current: str, new: str, settings: Settings
     Raises `Invalid` with the field at fault, `TooManyTries` after too many wrong ones.
     """
     user = db.session.execute(select(User).where(User.id == person.user_id)).scalar_one()
-    known, about = user.password_hash, (user.email, user.name, site_name(settings))
+    known, about = user.password_hash, (user.email, user.name, site.name(settings))
     db.session.commit()
     passwords.check_rules(new, about, "new_password")
     by_person = throttle.for_proof(person.email)
@@ -140,6 +139,7 @@ def change_password(person: SignedIn, current: str, new: str, settings: Settings
         throttle.clear(by_person)
         people.tell_of_password(user)
         api_tokens.revoke_all(user)
+        people.end_mailed_addresses(session, user.id)
         audit.record(audit.Action.PASSWORD_CHANGED, owner=user.email)
 
 

@@ -87,6 +87,21 @@ def for_second_factor(email: str) -> Limit:
     return Limit("second factor", email, 5, timedelta(minutes=15))
 
 
+def for_reset(email: str) -> Limit:
+    """Mails with an address to choose a new password, to one account; whether it exists or not."""
+    return Limit("reset", email, 5, timedelta(hours=1))
+
+
+def for_resets_from(address: str) -> Limit:
+    """Such mails asked for from one network address, for whichever accounts."""
+    return Limit("resets", network_of(address), 30, timedelta(minutes=15))
+
+
+def for_email_change(email: str) -> Limit:
+    """Mails that one account can have sent to addresses which may be anybody's."""
+    return Limit("email-change", email, 5, timedelta(hours=1))
+
+
 def count(*limits: Limit) -> None:
     """Count one try against every limit. Raises `TooManyTries` where one is spent."""
     now = utcnow()

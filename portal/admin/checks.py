@@ -22,7 +22,8 @@ from portal.documents import housekeeping
 from portal.errors import PortalError
 from portal.extensions import db
 from portal.jobs import heartbeat
-from portal.models import Document, User, Version
+from portal.mail import outbox, smtp
+from portal.models import Document, Mail, User, Version
 from portal.storage import BlobMissing
 
 #: The worker beats far more often than this.
@@ -42,7 +43,14 @@ class Check:
 
 def quick(settings: Settings) -> list[Check]:
     """What can be told at once, for a page."""
-    return [_address(settings), _folders(settings), _room(), _worker(settings), _admins()]
+    return [
+        _address(settings),
+        _folders(settings),
+        _room(),
+        _worker(settings),
+        _mail(settings),
+        _admins(),
+    ]
 
 
 def everything(settings: Settings, *, deep: bool = False) -> Iterator[Check]:
@@ -55,6 +63,7 @@ def everything(settings: Settings, *, deep: bool = False) -> Iterator[Check]:
         return
     yield _room()
     yield _worker(settings)
+    yield _mail_server(settings)
     yield _admins()
     yield _rows_have_files(deep=deep)
     yield _files_have_rows()
@@ -122,15 +131,62 @@ def _room() -> Check:
     return Check(name, True, detail)
 
 
+def worker_runs(settings: Settings) -> bool:
+    """Whether the background worker gave a sign of life lately."""
+    age = heartbeat.age(settings.instance_dir)
+    return age is not None and age <= WORKER_SILENCE
+
+
 def _worker(settings: Settings) -> Check:
     name = "Background worker"
     age = heartbeat.age(settings.instance_dir)
-    if age is None or age > WORKER_SILENCE:
+    if not worker_runs(settings):
         seen = (
             "never seen" if age is None else f"last seen {int(age.total_seconds() // 60)} min ago"
         )
         return Check(name, False, f"It is not running ({seen}).", "Start: manage.py run")
     return Check(name, True, "It is running.")
+
+
+def _mail(settings: Settings) -> Check:
+    """Whether mails go to people, and did; asks no mail server."""
+    name = "Mail"
+    if settings.smtp_url is None:
+        return Check(
+            name,
+            False,
+            "There is no mail server: invitations, new passwords and warnings are only written"
+            " to the outbox folder.",
+            "Set PORTAL_SMTP_URL and PORTAL_MAIL_FROM, then send a test mail.",
+        )
+    failed = _failed_mails()
+    if failed:
+        detail = "A mail did not arrive." if failed == 1 else f"{failed} mails did not arrive."
+        return Check(name, False, detail, "Look at the page “Mail” to see why.")
+    return Check(name, True, f"Mails go through {settings.smtp_url.host}.")
+
+
+def _mail_server(settings: Settings) -> Check:
+    """Whether the mail server answers and lets us in. An outbox in use is no fault."""
+    server = settings.smtp_url
+    if server is None:
+        detail = f"There is no mail server; mails are written to {outbox.folder(settings)}."
+        return Check("Mail", True, detail)
+    try:
+        smtp.check(server, settings.host)
+    except smtp.NotTaken as error:
+        return Check("Mail", False, str(error), "Check PORTAL_SMTP_URL.")
+    return _mail(settings)
+
+
+def _failed_mails() -> int:
+    """Mails that were given up: nobody tries them again."""
+    given_up = select(func.count(Mail.id)).where(
+        Mail.sent_at.is_(None), Mail.next_try_at.is_(None), Mail.tries > 0
+    )
+    count = db.session.scalar(given_up) or 0
+    db.session.commit()
+    return count
 
 
 def _admins() -> Check:

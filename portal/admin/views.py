@@ -6,7 +6,7 @@ The gate lets nobody but admins reach any view of this blueprint.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from flask import (
@@ -23,7 +23,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from portal import access, audit, shown_once
-from portal.accounts import api_tokens, deletion, people, policies, second_factor
+from portal.accounts import api_tokens, deletion, people, policies, recovery, second_factor
 from portal.accounts.api_tokens import Scope
 from portal.accounts.policies import NewAccounts, TwoFactor
 from portal.admin import checks
@@ -45,7 +45,9 @@ from portal.documents.receiving import (
 from portal.errors import BadRequest, Conflict
 from portal.forms import check, filling
 from portal.gate import check_fresh_proof, open_to_tokens, wants_json
+from portal.mail import outbox, undelivered
 from portal.models import Role, User
+from portal.request import PortalRequest
 from portal.sharing import links
 from portal.sharing.views import links_json, revoke_many
 
@@ -89,15 +91,11 @@ def users() -> ResponseReturnValue:
             role=Role(form.role.data),
             quota_bytes=form.quota_bytes.data,
         )
-        token = people.invite(user)
+        token = people.invite_by_mail(user, _settings())
     if refused:
         return refused.page("admin/users.html", **_people(form))
-    url = _settings().base_url + url_for("accounts.invitation", token=token)
-    if wants_json():
-        return {"id": str(user.public_id), "email": user.email, "invitation_url": url}, 201
-    flash(f"{user.name} has an account. Send them the invitation.", "success")
-    shown_once.keep("invitation", url=url)
-    return redirect(url_for("admin.users"), 303)
+    facts = {"id": str(user.public_id), "email": user.email}
+    return _invited(user, token, "invitation", url_for("admin.users"), facts)
 
 
 @admin.route("/users/<uuid:user_id>", methods=["GET", "POST"])
@@ -111,7 +109,7 @@ def user(user_id: UUID) -> ResponseReturnValue:
         context["invitation_url"] = shown_once.take(f"invitation of {user_id}").get("url")
         return render_template("admin/user.html", **context)
     if request.form.get("action") == "reset-password":
-        return _new_invitation(person)
+        return _reset_password(person)
     form = PersonForm()
     with filling(form, Conflict) as refused:
         done = _act(person, form)
@@ -177,6 +175,23 @@ def settings() -> ResponseReturnValue:
         return {"two_factor": form.two_factor.data, "new_accounts": form.new_accounts.data}, 201
     flash("The settings were saved. They are in force now.", "success")
     return redirect(url_for("admin.settings"), 303)
+
+
+@admin.route("/mail", methods=["GET", "POST"])
+def mail() -> ResponseReturnValue:
+    if request.method == "POST":
+        return _mail_action()
+    before = request.args.get("before", "")
+    mails, older = undelivered.page(_number(before))
+    return render_template(
+        "admin/mail.html",
+        mails=mails,
+        mail_server=_settings().smtp_url,
+        outbox=outbox.folder(_settings()),
+        worker_runs=checks.worker_runs(_settings()),
+        first_url=url_for("admin.mail") if before else None,
+        next_url=url_for("admin.mail", before=older) if older else None,
+    )
 
 
 @admin.get("/audit", endpoint="audit")
@@ -249,21 +264,86 @@ def _act(person: User, form: PersonForm) -> str:
             raise BadRequest
 
 
-def _new_invitation(person: User) -> ResponseReturnValue:
-    """A fresh invitation for somebody who has not come in yet.
-
-    Never for somebody who has: with it an admin could sign in as them and read quietly.
-    """
-    if person.has_begun:
-        raise Conflict(
-            f"{person.name} has signed in or chosen a password already.",
-            cure="Whoever runs the server can set a new one: manage.py set-password.",
-        )
-    url = _settings().base_url + url_for("accounts.invitation", token=people.invite(person))
+def _mail_action() -> ResponseReturnValue:
+    match request.form.get("action", ""):
+        case "test":
+            problem = undelivered.send_test(current_user.email, current_user.name, _settings())
+            if problem:
+                said, looks = f"The test mail could not be sent. {problem}", "danger"
+            elif _mails_arrive():
+                said, looks = (
+                    f"The mail server took a test mail to {current_user.email}.",
+                    "success",
+                )
+            else:
+                said, looks = (
+                    "The test mail lies in the outbox. Nobody is sent anything.",
+                    "warning",
+                )
+            answer: dict[str, Any] = {"sent": not problem and _mails_arrive(), "problem": problem}
+        case "retry":
+            ids = cast(PortalRequest, request).uuid_field("id")
+            if len(ids) != 1:
+                raise BadRequest
+            undelivered.retry(ids[0], _settings())
+            said, looks = "It is tried again within a minute.", "success"
+            answer = {"id": str(ids[0]), "queued": True}
+        case _:
+            raise BadRequest
     if wants_json():
-        return {"id": str(person.public_id), "invitation_url": url}, 201
-    shown_once.keep(f"invitation of {person.public_id}", url=url)
-    return redirect(url_for("admin.user", user_id=person.public_id), 303)
+        return answer, 201
+    flash(said, looks)
+    return redirect(url_for("admin.mail"), 303)
+
+
+def _reset_password(person: User) -> ResponseReturnValue:
+    """Mail somebody an address to choose a password; another invitation if they never came in.
+
+    Only the invitation is ever shown: with the address of somebody who has documents here an
+    admin could sign in as them and read quietly.
+    """
+    here = url_for("admin.user", user_id=person.public_id)
+    if person.status == "invited":
+        token = people.invite_by_mail(person, _settings())
+        facts = {"id": str(person.public_id)}
+        return _invited(person, token, f"invitation of {person.public_id}", here, facts)
+    recovery.ask_for(person, _settings())
+    if wants_json():
+        return {"id": str(person.public_id), "mailed": _mails_arrive()}, 201
+    if _mails_arrive():
+        flash(
+            f"A mail is on its way to {person.email}. Their present password works on.", "success"
+        )
+    else:
+        flash(
+            "There is no mail server, so the mail lies in the outbox on the server: whoever runs"
+            f" it hands it to {person.name}.",
+            "warning",
+        )
+    return redirect(here, 303)
+
+
+def _invited(
+    person: User, token: str, subject: str, back: str, facts: dict[str, str]
+) -> ResponseReturnValue:
+    """The answer to an invitation: its address is shown where no mail brings it, or if asked."""
+    is_shown = not _mails_arrive() or bool(request.form.get("show_address"))
+    url = _settings().base_url + url_for("accounts.invitation", token=token)
+    if wants_json():
+        shown = {"invitation_url": url} if is_shown else {}
+        return {**facts, "mailed": _mails_arrive(), **shown}, 201
+    if is_shown:
+        shown_once.keep(subject, url=url)
+    if _mails_arrive():
+        flash(f"The invitation is on its way to {person.email}.", "success")
+    else:
+        flash(f"{person.name} has an account. Send them the invitation.", "success")
+    return redirect(back, 303)
+
+
+def _mails_arrive() -> bool:
+    """Whether mails go to people, and not only to the outbox."""
+    return _settings().smtp_url is not None
 
 
 def _directory_page(
@@ -292,7 +372,12 @@ def _directory_page(
 
 
 def _people(form: InviteForm, invitation_url: str | None = None) -> dict[str, Any]:
-    return {"users": people.everybody(), "form": form, "invitation_url": invitation_url}
+    return {
+        "users": people.everybody(),
+        "form": form,
+        "invitation_url": invitation_url,
+        "mails_arrive": _mails_arrive(),
+    }
 
 
 def _person_json(person: User) -> dict[str, Any]:
@@ -331,6 +416,7 @@ def _person(person: User, form: PersonForm) -> dict[str, Any]:
         "token_count": api_tokens.count_live(person.id),
         "deletion_from": deletion.possible_from(person),
         "can_be_deleted": deletion.is_possible(person),
+        "mails_arrive": _mails_arrive(),
     }
 
 

@@ -18,7 +18,10 @@ from portal.extensions import db
 from portal.models import (
     DiscardedBlob,
     Document,
+    EmailChange,
     KnownDevice,
+    Mail,
+    PasswordReset,
     PendingSignIn,
     Session,
     Throttle,
@@ -31,6 +34,9 @@ from portal.models import (
 BLOB_GRACE = timedelta(hours=1)
 #: Longer than any upload: a file without a row, or an unfinished one, is then an orphan.
 ORPHAN_GRACE = timedelta(days=1)
+
+#: How long it can be seen what became of a mail. None is on its way for so long.
+MAIL_DAYS = timedelta(days=30)
 
 _BATCH = 200
 
@@ -45,10 +51,12 @@ class Purged:
     unfinished: int
     sessions: int
     tokens: int
+    mails: int
+    addresses: int
 
 
 def purge(settings: Settings) -> Purged:
-    """Remove what is over: trash, deleted bytes, orphans, unfinished uploads, sessions, tokens.
+    """Remove what is over: trash, bytes, orphans, unfinished uploads, sessions, tokens, mails.
 
     Safe to run at any time, by several at once, and again after an interruption.
     """
@@ -60,6 +68,8 @@ def purge(settings: Settings) -> Purged:
             unfinished=_remove(list(storage.current().abandoned(utcnow() - ORPHAN_GRACE))),
             sessions=_old_sessions(settings),
             tokens=api_tokens.forget_expired(),
+            mails=_old_mails(),
+            addresses=_old_addresses(),
         )
 
 
@@ -144,3 +154,26 @@ def _old_sessions(settings: Settings) -> int:
         session.execute(delete(Throttle).where(Throttle.ends_at <= now))
         session.execute(delete(KnownDevice).where(KnownDevice.last_seen_at <= now - DEVICE_KEPT))
     return len(ended)
+
+
+def _old_mails() -> int:
+    with transaction() as session:
+        gone = session.execute(
+            delete(Mail)
+            .where(Mail.created_at < utcnow() - MAIL_DAYS, Mail.next_try_at.is_(None))
+            .returning(Mail.id)
+        ).all()
+    return len(gone)
+
+
+def _old_addresses() -> int:
+    """Mailed addresses to choose a password or to agree to another e-mail address."""
+    now = utcnow()
+    with transaction() as session:
+        resets = session.execute(
+            delete(PasswordReset).where(PasswordReset.expires_at <= now).returning(PasswordReset.id)
+        ).all()
+        changes = session.execute(
+            delete(EmailChange).where(EmailChange.expires_at <= now).returning(EmailChange.id)
+        ).all()
+    return len(resets) + len(changes)

@@ -12,15 +12,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 
+from flask import Flask
+from sqlalchemy.exc import SQLAlchemyError
+
 from portal import create_app
 from portal.config import Settings
+from portal.errors import PortalError
+from portal.extensions import db
 from portal.jobs import heartbeat
 from portal.lifeline import die_with
+from portal.mail import delivery
 
 log = logging.getLogger(__name__)
 
 #: How often the worker says that it is alive.
 BEAT_SECONDS = 15
+#: How often the worker looks for mails to send.
+MAIL_SECONDS = 1
+#: How long it leaves the mails alone after the database could not be asked.
+MAIL_PAUSE_SECONDS = 30
 #: How long the task in hand may take to finish once the worker was told to stop.
 STOP_SECONDS = 30
 #: One that dies at once is started again after this pause at most.
@@ -53,13 +63,39 @@ def work(settings: Settings, parent: int | None = None) -> None:
     consumer = Consumer(queue, workers=1, max_delay=1, shutdown_timeout=STOP_SECONDS)
     consumer.start()
     _obey(stop, parent)  # again: huey has put its own handlers there
+    # A thread of its own: a slow mail server keeps no other work waiting, nor the other way round.
+    postman = threading.Thread(target=_carry_mail, args=(app, settings, stop), name="postman")
+    postman.start()
     while True:
         heartbeat.beat(settings.instance_dir)
         if stop.wait(BEAT_SECONDS):
             break
         consumer.check_worker_health()
     consumer.stop(graceful=True)
+    postman.join(STOP_SECONDS)
     heartbeat.stop(settings.instance_dir)
+
+
+def _carry_mail(app: Flask, settings: Settings, stop: threading.Event) -> None:
+    """Send what waits to be sent, until told to stop.
+
+    The table of mails is the queue: a mail is in it exactly if the change it tells about is kept,
+    and whichever worker of whichever machine comes first takes it.
+    """
+    pause = 0
+    while not stop.wait(pause):
+        pause = MAIL_SECONDS
+        with app.app_context():
+            try:
+                delivery.deliver_due(settings, stop)
+            except (PortalError, SQLAlchemyError) as error:
+                log.warning("the mails have to wait: %s", type(error).__name__)
+                pause = MAIL_PAUSE_SECONDS
+            except Exception:
+                log.exception("the mails have to wait")
+                pause = MAIL_PAUSE_SECONDS
+            finally:
+                db.session.remove()
 
 
 def _obey(stop: threading.Event, parent: int | None) -> None:

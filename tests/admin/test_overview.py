@@ -201,6 +201,7 @@ def test_healthy_portal_is_called_healthy(healthy: Flask) -> None:
         "Database",
         "Room for documents",
         "Background worker",
+        "Mail",
         "Admins",
         "Every document has its file",
         "Every file has its document",

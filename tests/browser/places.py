@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -91,6 +92,7 @@ class Stage:
             Place("trash-confirm", ALICE, "/trash", _confirm_empty),
             Place("trash-empty", CAROL, "/trash"),
             Place("account", ALICE, "/account"),
+            Place("account-email-wanted", CAROL, "/account"),
             Place("account-wrong", ALICE, "/account", _wrong_password),
             Place("account-weak", ALICE, "/account", _type_password("password1234")),
             Place("account-strong", ALICE, "/account", _type_password("five loud rivers bend")),
@@ -129,6 +131,7 @@ class Stage:
             Place("admin-links", ADA, "/admin/share-links"),
             Place("admin-settings", ADA, "/admin/settings"),
             Place("admin-person-two-factor", ADA, f"/admin/users/{ada[ERIC]}"),
+            Place("admin-mail", ADA, "/admin/mail"),
             Place("admin-audit", ADA, "/admin/audit"),
             Place("admin-audit-nothing", ADA, "/admin/audit?actor=nobody@example.org"),
             Place("admin-audit-wrong", ADA, "/admin/audit?since=yesterday"),
@@ -171,6 +174,10 @@ class Stage:
             portal.client(ALICE)
         bob.post("/account/delete", {"action": "ask", "password": PASSWORD})
         self._make_tokens(alice)
+        wish = {"new_email": "carter@example.com", "current_password": PASSWORD}
+        self.clients[CAROL].post_json("/account/email", wish)
+        carol = f"/admin/users/{self.people[CAROL]}"
+        ada.post_json(carol, {"action": "reset-password"})
 
     def _make_tokens(self, alice: Client) -> None:
         for name, kind, scopes in (
@@ -183,6 +190,13 @@ class Stage:
             made = alice.post_json("/account/tokens", fields)
         bearer = f"Bearer {made['token']}"
         self.portal.visitor().get("/documents", authorization=bearer)
+
+    def _mailed(self, kind: str) -> str:
+        """The address in a mail of that kind, as it lies in the outbox."""
+        newest = max((self.portal.instance / "outbox").glob(f"*-{kind}-*.eml"))
+        found = re.search(rf"{self.portal.url}(\S+/\S+)", newest.read_text("utf-8"))
+        assert found
+        return found[1]
 
     def _upload(self, alice: Client) -> dict[str, str]:
         noise = Bytes(mp4(4))
@@ -250,6 +264,11 @@ class Stage:
 
             return act
 
+        def ask_for_mail(page: Page) -> None:
+            page.get_by_label("E-mail address").fill("nobody@example.org")
+            page.get_by_role("button", name="Mail me the link").click()
+            page.get_by_text("Look into your mail").wait_for()
+
         def guess(page: Page) -> None:
             page.get_by_label("Password", exact=True).fill("a guess")
             page.get_by_role("button", name="Continue").click()
@@ -268,6 +287,10 @@ class Stage:
 
         return [
             Place("sign-in", "", "/login"),
+            Place("forgot-password", "", "/forgot-password"),
+            Place("forgot-password-asked", "", "/forgot-password", ask_for_mail),
+            Place("reset-password", "", self._mailed("reset")),
+            Place("email-change", "", self._mailed("email-change")),
             Place("sign-in-wrong", "", "/login", sign_in_as("nobody@example.org")),
             Place("sign-in-429", "", "/login", sign_in_as("mallory@example.org")),
             Place("sign-in-second-step", "", "/login", sign_in_half),

@@ -7,8 +7,8 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from portal import access
-from portal.accounts import people, sign_in
-from portal.accounts.forms import AccountForm, PasswordForm
+from portal.accounts import email_change, people, sign_in
+from portal.accounts.forms import AccountForm, EmailForm, PasswordForm
 from portal.accounts.people import quota_of
 from portal.accounts.views import accounts
 from portal.accounts.views.browser import settings
@@ -20,7 +20,7 @@ from portal.forms import check, filling
 def account() -> ResponseReturnValue:
     form = _account_form()
     if request.method != "POST":
-        return render_template("accounts/account.html", **_account_page(form, _password_form()))
+        return render_template("accounts/account.html", **own_page(form))
     with filling(form) as refused:
         check(form)
         people.save_own(
@@ -30,7 +30,7 @@ def account() -> ResponseReturnValue:
             language=form.language.data or "",
         )
     if refused:
-        return refused.page("accounts/account.html", **_account_page(form, _password_form()))
+        return refused.page("accounts/account.html", **own_page(form))
     flash("Your account was saved.", "success")
     return redirect(url_for("accounts.account"), 303)
 
@@ -48,7 +48,7 @@ def change_password() -> ResponseReturnValue:
         )
     if refused:
         own = _account_form(formdata=None)
-        return refused.page("accounts/account.html", **_account_page(own, form))
+        return refused.page("accounts/account.html", **own_page(own, password_form=form))
     flash(
         "Your password was changed. Every other device was signed out, and every token ended.",
         "success",
@@ -65,15 +65,18 @@ def _account_form(**kwargs: None) -> AccountForm:
     )
 
 
-def _password_form() -> PasswordForm:
-    return PasswordForm(formdata=None)
-
-
-def _account_page(form: AccountForm, password_form: PasswordForm) -> dict[str, object]:
+def own_page(
+    form: AccountForm | None = None,
+    password_form: PasswordForm | None = None,
+    email_form: EmailForm | None = None,
+) -> dict[str, object]:
+    """What the page of one's account shows: the forms that were sent, the others anew."""
     user = access.own_account(current_user)
     return {
-        "form": form,
-        "password_form": password_form,
+        "form": form or _account_form(formdata=None),
+        "password_form": password_form or PasswordForm(formdata=None),
+        "email_form": email_form or EmailForm(formdata=None),
+        "email_change": email_change.pending(current_user.user_id),
         "used_bytes": user.used_bytes,
         "quota_bytes": quota_of(user, settings()),
     }

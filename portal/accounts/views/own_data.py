@@ -6,10 +6,9 @@ from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
-from portal import access
+from portal import access, site
 from portal.accounts import deletion, own_data
 from portal.accounts.forms import DeletionForm
-from portal.accounts.site import site_name
 from portal.accounts.views import accounts
 from portal.accounts.views.browser import settings
 from portal.errors import BadRequest, TooManyTries
@@ -34,9 +33,9 @@ def data() -> ResponseReturnValue:
 @leaves_session_alone
 def download_data() -> ResponseReturnValue:
     me = current_user._get_current_object()
-    site = site_name(settings())
-    name = f"{site} {utcnow():%Y-%m-%d}.zip"
-    return delivery.send_archive(name, own_data.export(me, site, settings()))
+    site_name = site.name(settings())
+    name = f"{site_name} {utcnow():%Y-%m-%d}.zip"
+    return delivery.send_archive(name, own_data.export(me, site_name, settings()))
 
 
 @accounts.route("/account/delete", methods=["GET", "POST"], endpoint="deletion")

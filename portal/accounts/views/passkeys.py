@@ -9,7 +9,8 @@ from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
-from portal.accounts import passkeys, second_factor, site
+from portal import site
+from portal.accounts import passkeys, second_factor
 from portal.accounts.forms import PasskeyForm, PasskeyNameForm
 from portal.accounts.passkeys import PasskeyRefused
 from portal.accounts.views import accounts
@@ -55,7 +56,7 @@ def own_passkeys() -> ResponseReturnValue:
 @needs_fresh_proof
 def new_passkey_options() -> ResponseReturnValue:
     """What the browser needs to make a passkey."""
-    name = site.site_name(settings())
+    name = site.name(settings())
     return passkeys.creation_options(person(), new_challenge(), name, settings())
 
 

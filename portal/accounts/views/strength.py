@@ -6,10 +6,10 @@ from flask import current_app, request
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
+from portal import site
 from portal.accounts import passwords
 from portal.accounts.pace import Pace
 from portal.accounts.sessions import SignedIn
-from portal.accounts.site import site_name
 from portal.accounts.views import accounts
 from portal.accounts.views.browser import settings
 from portal.gate import leaves_session_alone, public
@@ -31,5 +31,5 @@ def password_strength() -> ResponseReturnValue:
     person = current_user._get_current_object()
     if isinstance(person, SignedIn):
         about += [person.name, person.email]
-    verdict = passwords.judge(request.form.get("password", ""), [*about, site_name(settings())])
+    verdict = passwords.judge(request.form.get("password", ""), [*about, site.name(settings())])
     return {"score": verdict.score, "taken": verdict.problem is None, "words": verdict.words}

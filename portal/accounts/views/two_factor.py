@@ -7,8 +7,8 @@ from flask import flash, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
-from portal import sealing, shown_once
-from portal.accounts import proof, second_factor, site
+from portal import sealing, shown_once, site
+from portal.accounts import proof, second_factor
 from portal.accounts.forms import AuthenticatorForm
 from portal.accounts.second_factor import SetUp
 from portal.accounts.views import accounts
@@ -91,7 +91,7 @@ def _page(form: AuthenticatorForm, refused: Refused | None = None) -> ResponseRe
 
 def _being_set_up() -> SetUp:
     """What this browser's person tells their app; the same until it is on."""
-    name = site.site_name(settings())
+    name = site.name(settings())
     try:
         return second_factor.set_up(
             session.get(_BEING_SET_UP, ""), current_user.email, name, settings()

@@ -1,4 +1,4 @@
-"""What this portal is called."""
+"""What the portal is called."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from portal.extensions import db
 from portal.models import Setup
 
 
-def site_name(settings: Settings) -> str:
-    """The portal's name: the setting where one is set, else the one chosen at set-up."""
+def name(settings: Settings) -> str:
+    """The setting where one is set, else the name chosen at set-up."""
     if settings.site_name != Settings.site_name:
         return settings.site_name
     chosen = db.session.scalar(select(Setup.site_name).where(Setup.id == 1))
