@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Callable
+from typing import Any
 
+import bcrypt
 import pytest
+from flask import Flask
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from portal.accounts import passwords
+from conftest import PASSWORD, Browser
+from portal.accounts import passwords, people, setup
 from portal.errors import Invalid
+from portal.extensions import db
+from stage import settings_of
 
 ROUNDS = 4
 
@@ -119,3 +126,35 @@ def test_huge_password_is_refused_quickly() -> None:
 )
 def test_good_password_is_taken(password: str) -> None:
     passwords.check_rules(password, ["alice@example.org", "Alice Archer"])
+
+
+def test_no_transaction_is_open_while_bcrypt_takes_its_time(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_open: list[bool] = []
+
+    def watched(work: Callable[[bytes, bytes], Any]) -> Callable[[bytes, bytes], Any]:
+        def watch(one: bytes, other: bytes) -> Any:
+            is_open.append(db.session().in_transaction())
+            return work(one, other)
+
+        return watch
+
+    for name in ("hashpw", "checkpw"):
+        monkeypatch.setattr(bcrypt, name, watched(getattr(bcrypt, name)))
+    with app.app_context():
+        token = setup.open_token()
+    ada = {"name": "Ada", "email": "ada@example.org", "password": PASSWORD, "site_name": ""}
+    assert Browser(app).post("/setup", {**ada, "token": token}).status_code == 303
+    with app.app_context():
+        token = people.invite(people.create("alice@example.org", settings_of(app)))
+    fields = {"name": "Alice", "password": PASSWORD}
+    assert Browser(app).post(f"/invitations/{token}", fields).status_code == 303
+    alice = Browser(app)
+    assert alice.sign_in("alice@example.org").status_code == 303
+    fields = {"current_password": PASSWORD, "new_password": "five loud rivers bend"}
+    assert alice.post("/account/password", fields).status_code == 303
+    link = alice.share(alice.upload(), password="open sesame")
+    fields = {"password": "open sesame"}
+    assert Browser(app).post(link["path"], fields).status_code == 303
+    assert is_open == [False] * 7
