@@ -66,6 +66,7 @@ def mode_of(path: Path) -> int:
         ("base_url", "https://:word@documents.example.org"),
         ("base_url", "https://documents.example.org:port"),
         ("trusted_proxies", "-1"),
+        ("trusted_proxies", "١"),
         ("site_name", " "),
         ("site_name", "two\nlines"),
         ("max_upload_bytes", "0"),
@@ -107,7 +108,7 @@ def test_value_that_cannot_be_is_refused_by_the_name_of_its_setting(
         ("max_upload_bytes", "1", 1),
         ("max_upload_bytes", str(2**62), 2**62),
         ("default_quota_bytes", "0", 0),
-        ("allowed_extensions", " .PDF, docx,,", frozenset({"pdf", "docx"})),
+        ("allowed_extensions", " .PDF, docx, ,", frozenset({"pdf", "docx"})),
         ("blocked_extensions", "", frozenset()),
         ("share_password_required", " Yes ", True),
         ("allow_http", "off", False),
@@ -119,6 +120,13 @@ def test_value_that_cannot_be_is_refused_by_the_name_of_its_setting(
 def test_value_is_read(environ: dict[str, str], key: str, raw: str, value: Any) -> None:
     settings = config.load({**environ, f"PORTAL_{key.upper()}": raw})
     assert getattr(settings, key) == value
+
+
+def test_yes_and_no_may_be_said_in_several_ways(environ: dict[str, str]) -> None:
+    ways = {True: ("1", "true", "yes", "on"), False: ("0", "false", "no", "off")}
+    for value, raws in ways.items():
+        for raw in raws:
+            assert config.load({**environ, "PORTAL_ALLOW_HTTP": raw}).allow_http is value
 
 
 def test_folder_may_be_written_as_a_shell_would(
@@ -177,8 +185,8 @@ def test_unknown_setting_is_refused_but_for_the_switches_of_the_tests(
     environ: dict[str, str],
 ) -> None:
     assert "no such setting" in refusal(environ, PORTAL_TRASH_DAY="5")
-    switches = dict.fromkeys(config.NOT_SETTINGS, "1")
-    assert config.load({**environ, **switches, "OTHER_TRASH_DAY": "5"})
+    for switch in ("PORTAL_TEST_FULL", "PORTAL_TEST_REQUIRE_ALL", "PORTAL_TEST_SEED", "TRASH_DAY"):
+        assert config.load({**environ, switch: "1"})
 
 
 def test_port_of_the_server_completes_the_address_that_is_not_set(environ: dict[str, str]) -> None:
@@ -227,8 +235,11 @@ def test_files_do_not_lie_in_the_instance_folder_itself(environ: dict[str, str])
 
 
 @pytest.mark.parametrize("name", ["PORTAL_INSTANCE_DIR", "PORTAL_FILES_DIR"])
-def test_nothing_private_lies_where_everybody_is_served(environ: dict[str, str], name: str) -> None:
-    folder = config.ROOT / "portal" / "static" / "made-up"
+def test_nothing_private_lies_where_everybody_is_served(
+    environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(config, "ROOT", tmp_path)
+    folder = tmp_path / "portal" / "static" / "files"
     assert "is served to everybody" in refusal(environ, **{name: str(folder)})
     assert not folder.exists()
 

@@ -282,6 +282,7 @@ def test_who_had_found_the_link_before_it_ended_gets_nothing(
         ({"spent"}, "used up"),
         ({"expired"}, "expired"),
         ({"revoked"}, "ended"),
+        ({"trashed"}, "ended"),
         ({"spent", "expired"}, "expired"),
         ({"spent", "revoked"}, "ended"),
         ({"expired", "revoked"}, "ended"),
@@ -302,6 +303,8 @@ def test_log_says_why_a_link_had_ended(
         end_by_revoking(app, alice, deed, link)
     if "expired" in ended:
         end_by_expiry(app, alice, deed, link)
+    if "trashed" in ended:
+        end_by_trashing(app, alice, deed, link)
     assert visitor.get(link["path"]).status_code == 410
     (event,) = events(app, "share_link.refused")
     assert event.detail["reason"] == reason
