@@ -80,6 +80,15 @@ def test_newer_invitation_ends_the_older(app: Flask, token: str) -> None:
     assert Browser(app).get(f"/invitations/{newer}").status_code == 200
 
 
+def test_invitation_of_one_person_ends_nobody_elses(app: Flask, token: str) -> None:
+    with app.app_context():
+        other = people.invite(people.create("dave@example.org", settings_of(app)))
+        people.invite(people.by_email("carol@example.org"))
+        people.disable(people.by_email("carol@example.org"))
+    assert Browser(app).get(f"/invitations/{token}").status_code == 404
+    assert Browser(app).post(f"/invitations/{other}", FIELDS).status_code == 303
+
+
 def test_invitation_of_a_disabled_account_is_dead(app: Flask, token: str) -> None:
     with app.app_context():
         people.disable(people.by_email("carol@example.org"))
@@ -87,6 +96,18 @@ def test_invitation_of_a_disabled_account_is_dead(app: Flask, token: str) -> Non
     with app.app_context():
         people.enable(people.by_email("carol@example.org"))
     assert Browser(app).get(f"/invitations/{token}").status_code == 404
+
+
+def test_invitation_made_for_a_disabled_account_is_dead_until_it_is_enabled(app: Flask) -> None:
+    with app.app_context():
+        carol = people.create("carol@example.org", settings_of(app))
+        people.disable(carol)
+        token = people.invite(carol)
+    assert Browser(app).get(f"/invitations/{token}").status_code == 404
+    assert Browser(app).post(f"/invitations/{token}", FIELDS).status_code == 404
+    with app.app_context():
+        people.enable(people.by_email("carol@example.org"))
+    assert Browser(app).post(f"/invitations/{token}", FIELDS).status_code == 303
 
 
 def test_setting_a_password_ends_the_invitation(app: Flask, token: str) -> None:

@@ -217,6 +217,7 @@ def test_set_password_ends_sessions_of_that_account_alone(
     assert bob.get("/documents").status_code == 200
     assert Browser(app).sign_in("alice@example.org", PASSWORD).status_code == 401
     assert Browser(app).sign_in("bob@example.org", PASSWORD).status_code == 303
+    assert [e.owner for e in events(app, "user.password_changed")] == ["alice@example.org"]
 
 
 def test_password_is_checked_against_the_persons_own_name(app: Flask, alice: Browser) -> None:

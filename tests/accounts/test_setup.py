@@ -11,10 +11,10 @@ from flask import Flask
 from sqlalchemy import select
 
 from conftest import PASSWORD, Browser
-from portal.accounts import people, setup
+from portal.accounts import passwords, people, setup
 from portal.errors import NotFound
 from portal.extensions import db
-from portal.models import Role, Setup, User
+from portal.models import Role, Setup, User, utcnow
 from stage import at_once, events, settings_of
 
 FIELDS = {"name": "Ada Admin", "email": "ada@example.org", "password": PASSWORD, "site_name": ""}
@@ -144,6 +144,26 @@ def test_of_twenty_at_once_exactly_one_becomes_admin(app: Flask, token: str) -> 
     assert winner.get("/admin").status_code == 200
     assert email == f"admin{statuses.index(303)}@example.org"
     assert len(events(app, "setup.completed")) == 1
+
+
+@pytest.mark.parametrize("change", ["a newer link", "completed"])
+def test_link_that_ended_while_the_password_was_hashed_makes_no_admin(
+    app: Flask, token: str, change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The check before bcrypt's long work is repeated after it."""
+
+    def meanwhile(_password: str, _rounds: int) -> str:
+        if change == "completed":
+            db.session.execute(select(Setup)).scalar_one().completed_at = utcnow()
+            db.session.commit()
+        else:
+            setup.open_token()
+        return "$2b$04$"
+
+    monkeypatch.setattr(passwords, "hash_password", meanwhile)
+    with app.app_context(), pytest.raises(NotFound):
+        setup.complete(token, **FIELDS, settings=settings_of(app))
+    assert people_of(app) == []
 
 
 def test_account_made_meanwhile_closes_the_setup(app: Flask, token: str) -> None:

@@ -79,6 +79,7 @@ def test_unknown_disabled_invited_and_wrong_are_one_answer(app: Flask, cast: Cas
         assert answer_to(app, email, PASSWORD) == wrong
     assert sessions_of(app) == 1
     refused = events(app, "session.refused")
+    assert len(refused) == 5
     assert {each.detail["reason"] for each in refused} == {"wrong"}
     assert {each.actor for each in refused} == {"visitor"}
 

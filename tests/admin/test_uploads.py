@@ -11,6 +11,8 @@ import pytest
 from flask import Flask
 
 from conftest import DEED, Browser, user_named
+from portal import access
+from portal.errors import NotFound
 from stage import NOTHING, events, facts, file_part, form, send_form, stored_files
 
 WILL = b"%PDF-1.7\nThe will.\n%%EOF\n"
@@ -200,3 +202,16 @@ def test_nobody_else_uploads_for_others(
     assert bob.post(path, data).status_code == 404
     assert visitor.client.post(path, data={}).status_code == 302
     assert stored_files(app) == []
+
+
+def test_service_itself_opens_a_directory_to_no_other_user(
+    app: Flask, alice: Browser, bob: Browser
+) -> None:
+    owner, stranger = (user_named(app, browser.email) for browser in (alice, bob))
+    person = type("Person", (), {"user_id": stranger.id, "email": bob.email, "is_admin": False})()
+    with app.app_context():
+        for ask in (access.directory_for, access.may_upload_to):
+            with pytest.raises(NotFound):
+                ask(person, owner.public_id)
+        assert access.may_upload_to(person, stranger.public_id).email == bob.email
+    assert len(events(app, "access.denied")) == 2

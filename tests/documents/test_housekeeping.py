@@ -103,6 +103,23 @@ def test_bytes_of_a_deleted_document_stay_for_a_running_backup(
     assert purge(app).blobs == 0
 
 
+def test_removing_older_bytes_forgets_no_younger_ones(
+    app: Flask, later: Travel, cast: Cast
+) -> None:
+    alice = cast.person("alice@example.org", "Alice")
+    for name, moment in (("old.txt", timedelta()), ("young.txt", timedelta(minutes=30))):
+        later(moment)
+        document = alice.upload(name, b"bytes")
+        alice.post(f"{document['url']}/delete")
+        alice.post(f"/trash/{document['id']}/purge")
+    later(timedelta(minutes=61))
+    assert purge(app).blobs == 1
+    assert len(stored_files(app)) == 1
+    later(timedelta(minutes=91))
+    assert purge(app) == Purged(documents=0, blobs=1, orphans=0, unfinished=0, sessions=1)
+    assert stored_files(app) == []
+
+
 def test_bytes_that_are_gone_already_do_not_stop_the_rest(
     app: Flask, later: Travel, cast: Cast
 ) -> None:

@@ -151,7 +151,14 @@ def test_policy_of_the_portal_is_kept(make_app: Any) -> None:
 
 @pytest.mark.parametrize(
     "terms",
-    [Terms(days=0), Terms(days=7, max_downloads=0), Terms(days=7, label="x" * 201)],
+    [
+        Terms(days=0),
+        Terms(days=91),
+        Terms(days=7, max_downloads=0),
+        Terms(days=7, max_downloads=1_000_001),
+        Terms(days=7, label="x" * 201),
+        Terms(days=7, password="x" * 1025),
+    ],
 )
 def test_service_keeps_the_rules_by_itself(
     app: Flask, alice: Browser, deed: dict[str, Any], terms: Terms

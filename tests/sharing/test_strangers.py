@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from itsdangerous import URLSafeTimedSerializer
+from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from conftest import DEED, Browser, Cast
@@ -19,7 +20,7 @@ from portal.accounts import people
 from portal.database import transaction
 from portal.errors import Gone, NotFound
 from portal.extensions import db
-from portal.models import ShareLink, utcnow
+from portal.models import Document, ShareLink, Throttle, Version, utcnow
 from portal.sharing import links
 from stage import at_once, database_dump, events, settings_of
 
@@ -273,6 +274,54 @@ def test_who_had_found_the_link_before_it_ended_gets_nothing(
             with pytest.raises(Gone):
                 links.use(found, links.signer(settings_of(app)))
             assert db.session.query(ShareLink.download_count).scalar() == 0
+
+
+@pytest.mark.parametrize(
+    ("ended", "reason"),
+    [
+        ({"spent"}, "used up"),
+        ({"expired"}, "expired"),
+        ({"revoked"}, "ended"),
+        ({"trashed"}, "ended"),
+        ({"spent", "expired"}, "expired"),
+        ({"spent", "revoked"}, "ended"),
+        ({"expired", "revoked"}, "ended"),
+    ],
+)
+def test_log_says_why_a_link_had_ended(
+    app: Flask,
+    alice: Browser,
+    visitor: Browser,
+    deed: dict[str, Any],
+    ended: set[str],
+    reason: str,
+) -> None:
+    link = alice.share(deed, max_downloads="1")
+    if "spent" in ended:
+        use(visitor, link)
+    if "revoked" in ended:
+        end_by_revoking(app, alice, deed, link)
+    if "expired" in ended:
+        end_by_expiry(app, alice, deed, link)
+    if "trashed" in ended:
+        end_by_trashing(app, alice, deed, link)
+    assert visitor.get(link["path"]).status_code == 410
+    (event,) = events(app, "share_link.refused")
+    assert event.detail["reason"] == reason
+
+
+def test_link_sends_the_newest_version(
+    app: Flask, alice: Browser, visitor: Browser, deed: dict[str, Any]
+) -> None:
+    newer = alice.upload("newer.pdf", b"newer bytes")
+    link = alice.share(deed)
+    with app.app_context():
+        documents = {str(each.public_id): each for each in db.session.query(Document)}
+        moved = db.session.query(Version).filter_by(document_id=documents[newer["id"]].id).one()
+        moved.document_id, moved.number = documents[deed["id"]].id, 2
+        documents[deed["id"]].version = 2
+        db.session.commit()
+    assert visitor.get(use(visitor, link)).data == b"newer bytes"
 
 
 def test_link_lives_again_with_its_document_and_its_maker(
@@ -542,6 +591,18 @@ def test_right_password_forgets_the_wrong_ones(
         for _ in range(9):
             assert unlock(Browser(app), link, "wrong").status_code == 401
         assert unlock(Browser(app), link, "open sesame").status_code == 303
+
+
+def test_unlocking_gives_the_try_of_the_address_back(
+    app: Flask, alice: Browser, visitor: Browser, deed: dict[str, Any]
+) -> None:
+    link = alice.share(deed, password="open sesame")
+    for _ in range(3):
+        assert unlock(visitor, link, "open sesame").status_code == 303
+    with app.app_context():
+        tries = dict(db.session.execute(select(Throttle.key, Throttle.tries)).all())
+    assert [n for key, n in tries.items() if key.startswith("address:")] == [0]
+    assert not [key for key in tries if key.startswith("link:")]
 
 
 def test_guesses_at_many_links_from_one_address_are_throttled(
