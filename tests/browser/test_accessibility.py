@@ -90,6 +90,7 @@ def test_every_page_has_a_place_in_this_test() -> None:
         "accounts/invitation.html",
         "accounts/login.html",
         "accounts/setup.html",
+        "accounts/tokens.html",
         "admin/audit.html",
         "admin/overview.html",
         "admin/share_links.html",
