@@ -213,6 +213,8 @@ def revoke(person: Person, link_ids: Sequence[uuid.UUID]) -> int:
             .outerjoin(Document, Document.id == ShareLink.document_id)
             .join(User, User.id == ShareLink.created_by_id)
             .where(ShareLink.public_id.in_(link_ids), access.manageable_links(person))
+            .order_by(ShareLink.id)  # two who end several wait for each other in one order
+            .with_for_update(of=ShareLink)
         ).all()
         if len(found) != len(set(link_ids)):
             raise NotFound

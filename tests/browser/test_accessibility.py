@@ -93,6 +93,7 @@ def test_every_page_has_a_place_in_this_test() -> None:
         "accounts/prove.html",
         "accounts/second_step.html",
         "accounts/setup.html",
+        "accounts/tokens.html",
         "accounts/two_factor.html",
         "admin/audit.html",
         "admin/overview.html",
