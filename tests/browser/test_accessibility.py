@@ -87,8 +87,12 @@ def test_every_page_has_a_place_in_this_test() -> None:
     }
     assert pages == {
         "accounts/account.html",
+        "accounts/activity.html",
+        "accounts/deletion.html",
         "accounts/invitation.html",
         "accounts/login.html",
+        "accounts/own_data.html",
+        "accounts/sessions.html",
         "accounts/setup.html",
         "admin/audit.html",
         "admin/overview.html",
