@@ -87,11 +87,15 @@ def test_every_page_has_a_place_in_this_test() -> None:
     }
     assert pages == {
         "accounts/account.html",
+        "accounts/activity.html",
+        "accounts/deletion.html",
         "accounts/invitation.html",
         "accounts/login.html",
+        "accounts/own_data.html",
         "accounts/passkeys.html",
         "accounts/prove.html",
         "accounts/second_step.html",
+        "accounts/sessions.html",
         "accounts/setup.html",
         "accounts/tokens.html",
         "accounts/two_factor.html",
