@@ -12,6 +12,7 @@ from flask import Flask
 
 from conftest import DEED, Browser, user_named
 from portal import access
+from portal.accounts import people
 from portal.errors import NotFound
 from stage import NOTHING, events, facts, file_part, form, send_form, stored_files
 
@@ -215,3 +216,13 @@ def test_service_itself_opens_a_directory_to_no_other_user(
                 ask(person, owner.public_id)
         assert access.may_upload_to(person, stranger.public_id).email == bob.email
     assert len(events(app, "access.denied")) == 2
+
+
+def test_service_itself_opens_no_directory_of_somebody_shut_out(app: Flask, alice: Browser) -> None:
+    owner = user_named(app, alice.email)
+    with app.app_context():
+        people.disable(people.by_email(alice.email))
+        for user_id, is_admin in ((owner.id, False), (0, True)):
+            person = {"user_id": user_id, "email": "", "is_admin": is_admin}
+            with pytest.raises(NotFound):
+                access.may_upload_to(type("Person", (), person)(), owner.public_id)
