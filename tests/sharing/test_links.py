@@ -14,7 +14,7 @@ from portal.errors import Invalid
 from portal.models import utcnow
 from portal.sharing import links
 from portal.sharing.links import Terms
-from stage import COOKIE, NOTHING, cookie_of, database_dump, events, settings_of
+from stage import COOKIE, NOTHING, at_once, cookie_of, database_dump, events, settings_of, twins
 
 
 def create(browser: Browser, document: dict[str, Any], **fields: str) -> Any:
@@ -249,6 +249,18 @@ def test_ending_twice_is_noted_once(app: Flask, alice: Browser, deed: dict[str, 
     link = alice.share(deed)
     assert alice.post_json(f"/share-links/{link['id']}/revoke").get_json() == {"revoked": 1}
     assert alice.post_json(f"/share-links/{link['id']}/revoke").get_json() == {"revoked": 0}
+    assert len(events(app, "share_link.revoked")) == 1
+
+
+def test_of_many_who_end_a_link_at_once_one_ends_it(
+    app: Flask, alice: Browser, deed: dict[str, Any]
+) -> None:
+    link = alice.share(deed)
+    clicks = twins(alice, 8)
+    ended = at_once(
+        8, lambda n: clicks[n].post_json(f"/share-links/{link['id']}/revoke").get_json()["revoked"]
+    )
+    assert sum(ended) == 1
     assert len(events(app, "share_link.revoked")) == 1
 
 
