@@ -7,13 +7,17 @@ Types convert as everywhere else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import Dialect, Executable
 from sqlalchemy.sql.compiler import SQLCompiler
 
 Convert = Callable[[Any], Any]
+
+#: SQLite takes 32,766 parameters; a table here has at most twenty columns.
+_ROWS_A_STATEMENT = 500
 
 
 class Compiled:
@@ -31,9 +35,10 @@ class Compiled:
             for name, bind in compiled.binds.items()
             if (convert := bind.type.dialect_impl(dialect).bind_processor(dialect))
         ]
-        self._out_of: list[Convert | None] = [
-            column.type.dialect_impl(dialect).result_processor(dialect, None)
-            for column in getattr(statement, "selected_columns", ())
+        self._out_of: list[tuple[int, Convert]] = [
+            (place, convert)
+            for place, column in enumerate(getattr(statement, "selected_columns", ()))
+            if (convert := column.type.dialect_impl(dialect).result_processor(dialect, None))
         ]
 
     def fetch_one(self, driver: Any, facts: Mapping[str, Any]) -> tuple[Any, ...] | None:
@@ -41,21 +46,32 @@ class Compiled:
         row = driver.execute(self._text, self._parameters(facts)).fetchone()
         if row is None:
             return None
-        return tuple(
-            value if convert is None else convert(value)
-            for value, convert in zip(row, self._out_of, strict=True)
-        )
+        values = list(row)
+        for place, convert in self._out_of:
+            values[place] = convert(values[place])
+        return tuple(values)
 
     def run(self, driver: Any, facts: Mapping[str, Any]) -> None:
         """Run it where no row is wanted."""
         driver.execute(self._text, self._parameters(facts))
 
-    def run_many(self, driver: Any, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Run it once for each of `rows`."""
-        driver.cursor().executemany(self._text, [self._parameters(row) for row in rows])
+    def insert(self, driver: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Run an INSERT for each of `rows`."""
+        values = [self._parameters(row) for row in rows]
+        if self._order is None:
+            driver.cursor().executemany(self._text, values)
+            return
+        # In one statement: each one hands the interpreter to another thread and back.
+        row_text = self._text[self._text.rindex("(") :]
+        for start in range(0, len(values), _ROWS_A_STATEMENT):
+            some = values[start : start + _ROWS_A_STATEMENT]
+            text = self._text + f", {row_text}" * (len(some) - 1)
+            driver.execute(text, list(chain.from_iterable(some)))
 
     def _parameters(self, facts: Mapping[str, Any]) -> Any:
         given = {**self._constants, **facts}
         for name, convert in self._into:
             given[name] = convert(given[name])
-        return given if self._order is None else [given[name] for name in self._order]
+        if self._order is None:
+            return given
+        return [given[name] for name in self._order]

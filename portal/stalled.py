@@ -67,14 +67,17 @@ class Watch:
     def _connections(self) -> Iterator[socket.socket]:
         """A second handle on every connection; the first one may close in the meantime."""
         for name in os.listdir("/proc/self/fd"):
+            # Files are left alone: to close a second handle on the database would drop the locks
+            # that this process holds on it (POSIX, fcntl), and another one would take it apart.
             try:
+                if not os.readlink(f"/proc/self/fd/{name}").startswith("socket:"):
+                    continue
                 handle = os.dup(int(name))
             except OSError:
                 continue
             try:
                 found = socket.socket(fileno=handle)
-            except OSError:  # no socket
-                os.close(handle)
+            except OSError:  # became a file in this very moment: left open, for the same reason
                 continue
             try:
                 found.getpeername()

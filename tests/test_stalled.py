@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -110,3 +113,17 @@ def test_looking_leaves_no_handle_open_and_forgets_what_is_gone(pair: Pair) -> N
     pair.close()
     pair.watch.look(1002)
     assert pair.watch.look(LATER + 10) == 0
+
+
+def test_locks_on_files_stay_while_connections_are_looked_at(pair: Pair, tmp_path: Path) -> None:
+    """SQLite's locks are fcntl's: closing any handle on the file drops them all."""
+    path = tmp_path / "portal.db"
+    other = (
+        "import fcntl, sys\n"
+        "try: fcntl.lockf(open(sys.argv[1], 'r+'), fcntl.LOCK_EX | fcntl.LOCK_NB)\n"
+        "except OSError: sys.exit(7)\n"
+    )
+    with path.open("w") as file:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        pair.watch.look(1000)
+        assert subprocess.run([sys.executable, "-c", other, str(path)]).returncode == 7

@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from flask import Flask, current_app
 from sqlalchemy import Dialect, Table, bindparam, event, insert, select, update
@@ -69,8 +69,9 @@ class Origin:
 origin: ContextVar[Origin] = ContextVar("origin", default=Origin())  # noqa: B039 - frozen
 
 
-@dataclass(frozen=True, slots=True)
-class _Event:
+class _Event(NamedTuple):
+    """What happened, its fields in the order of `Entry`."""
+
     at: datetime
     actor: str
     action: str
@@ -181,22 +182,11 @@ def _append(driver: Any, events: Sequence[_Event]) -> Head:
     head = Head(*found)
     _beware(head)
     rows: list[dict[str, Any]] = []
-    for each in events:
-        entry = Entry(
-            head.seq + 1,
-            iso(each.at),
-            each.actor,
-            each.action,
-            each.document,
-            each.owner,
-            each.address,
-            each.user_agent,
-            each.detail,
-            "",
-        )
+    for at, *said in events:
+        entry = Entry._make((head.seq + 1, iso(at), *said, ""))
         head = Head(entry.seq, hash_of(head.hash, entry))
-        rows.append({**entry._asdict(), "at": each.at, "hash": head.hash})
-    statements.add_events.run_many(driver, rows)
+        rows.append(dict(zip(Entry._fields, (entry.seq, at, *said, head.hash), strict=True)))
+    statements.add_events.insert(driver, rows)
     statements.move_head.run(driver, {"new_seq": head.seq, "new_hash": head.hash})
     return head
 

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-#: How many bytes travel at a time, in and out. Larger pieces cost memory, not time.
+#: How many bytes travel at a time. Hundreds of slow readers each hold one such piece.
 CHUNK = 64 * 1024
+#: Whoever takes pieces as fast as they come gets larger ones, up to this.
+LARGEST_CHUNK = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ class Storage(Protocol):
         """Begin to take bytes into the directory of `owner`."""
 
     def read(self, blob: str, start: int, length: int, size_bytes: int) -> Iterator[bytes]:
-        """`length` bytes from `start`, opened now and read in pieces of at most `CHUNK`.
+        """`length` bytes from `start`, opened now and read in pieces of at most `LARGEST_CHUNK`.
 
         Raises `BlobMissing` at once if the blob is not there or is not `size_bytes` long, so
         that a damaged blob is an error before the first byte and never a short answer.

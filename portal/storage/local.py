@@ -17,6 +17,7 @@ import re
 import shutil
 import stat
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
@@ -24,7 +25,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from portal.errors import NoSpace, PortalError, StorageUnavailable
-from portal.storage.base import CHUNK, BlobMissing, Received, Stored
+from portal.storage.base import CHUNK, LARGEST_CHUNK, BlobMissing, Received, Stored
 
 INCOMING = ".incoming"
 
@@ -42,6 +43,8 @@ _O_DIRECT = getattr(os, "O_DIRECT", 0)
 #: Where that cannot be had, have the kernel write back every so many bytes.
 _WRITE_BACK_EVERY = 16 * 1024 * 1024
 _SYNC_FILE_RANGE_WRITE = 2
+#: A reader that comes back for more within this time keeps up with any disk.
+_QUICK_SECONDS = 0.01
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -301,6 +304,8 @@ class _Reader:
         self._descriptor: int | None = descriptor
         self._position = start
         self._left = length
+        self._chunk = CHUNK
+        self._taken_at = 0.0
 
     def __iter__(self) -> _Reader:
         return self
@@ -309,7 +314,11 @@ class _Reader:
         if self._descriptor is None or self._left <= 0:
             self.close()
             raise StopIteration
-        piece = os.pread(self._descriptor, min(CHUNK, self._left), self._position)
+        now = time.monotonic()
+        is_quick = now - self._taken_at < _QUICK_SECONDS
+        self._chunk = min(2 * self._chunk, LARGEST_CHUNK) if is_quick else CHUNK
+        self._taken_at = now
+        piece = os.pread(self._descriptor, min(self._chunk, self._left), self._position)
         if not piece:
             # Ending the iteration would look like a whole file to the client.
             self.close()

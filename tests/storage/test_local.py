@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import os
 import resource
@@ -18,7 +20,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from portal.errors import NoSpace, StorageUnavailable
-from portal.storage.base import CHUNK, BlobMissing, Incoming
+from portal.storage import local
+from portal.storage.base import CHUNK, LARGEST_CHUNK, BlobMissing, Incoming
 from portal.storage.local import LocalStorage
 
 OWNER = uuid.UUID("5b0c7a1e-6f3d-4a6c-9d55-2f1b7c8d9e0f")
@@ -181,6 +184,52 @@ def test_sizes_around_every_boundary_come_back(storage: LocalStorage, size: int)
     assert fetch(storage, store(storage, content, 65_521), size) == content
 
 
+def takes_direct_writes(folder: Path) -> bool:
+    try:
+        os.close(os.open(folder / "probe", os.O_WRONLY | os.O_CREAT | os.O_DIRECT))
+    except OSError:
+        return False
+    return True
+
+
+def test_long_file_is_written_past_the_cache_where_the_file_system_takes_it(
+    storage: LocalStorage, tmp_path: Path
+) -> None:
+    incoming = storage.receive(OWNER)
+    incoming.write(LONG[: 3 * MIB])
+    is_direct = bool(fcntl.fcntl(incoming._descriptor, fcntl.F_GETFL) & os.O_DIRECT)
+    assert is_direct == takes_direct_writes(tmp_path)
+    incoming.discard()
+
+
+@pytest.mark.parametrize("pieces", [1021, MIB + 1, len(LONG)])
+def test_file_system_that_takes_the_flag_but_no_direct_write_loses_no_byte(
+    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch, pieces: int
+) -> None:
+    write = os.pwrite
+
+    def pwrite(descriptor: int, data: memoryview, at: int) -> int:
+        if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_DIRECT:
+            raise OSError(errno.EINVAL, "as some network file systems do")
+        return write(descriptor, data, at)
+
+    monkeypatch.setattr(os, "pwrite", pwrite)
+    assert fetch(storage, store(storage, LONG, pieces), len(LONG)) == LONG
+
+
+@pytest.mark.parametrize("pieces", [1021, MIB + 1, len(LONG)])
+def test_system_without_direct_writes_loses_no_byte(
+    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch, pieces: int
+) -> None:
+    def refuse(descriptor: int, what: int, flags: int = 0) -> int:
+        if what == fcntl.F_SETFL:
+            raise OSError(errno.EINVAL, "as file systems in memory do")
+        return 0
+
+    monkeypatch.setattr(local.fcntl, "fcntl", refuse)
+    assert fetch(storage, store(storage, LONG, pieces), len(LONG)) == LONG
+
+
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.integers(0, MIB + 1), max_size=8))
 def test_pieces_of_any_length_add_up(storage: LocalStorage, lengths: list[int]) -> None:
@@ -209,16 +258,25 @@ def test_buffer_used_again_by_the_caller_changes_nothing(storage: LocalStorage) 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 200_000), st.integers(0, 200_000))
-def test_any_span_is_read_in_pieces_of_one_chunk(
-    storage: LocalStorage, start: int, length: int
-) -> None:
+def test_any_span_is_read_whole(storage: LocalStorage, start: int, length: int) -> None:
     content = LONG[:200_000]
     blob = store(storage, content)
     length = min(length, len(content) - start)
     pieces = list(storage.read(blob, start, length, len(content)))
     assert b"".join(pieces) == content[start : start + length]
-    assert all(len(piece) == CHUNK for piece in pieces[:-1])
+    assert all(CHUNK <= len(piece) <= LARGEST_CHUNK for piece in pieces[:-1])
     storage.remove(blob)
+
+
+def test_quick_reader_gets_larger_pieces_and_a_slow_one_small_ones_again(
+    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "_QUICK_SECONDS", 60)
+    pieces = storage.read(store(storage, LONG), 0, len(LONG), len(LONG))
+    grown = [len(next(pieces)) for _ in range(4)]
+    assert grown == [CHUNK, 2 * CHUNK, LARGEST_CHUNK, LARGEST_CHUNK]
+    monkeypatch.setattr(local, "_QUICK_SECONDS", 0)
+    assert len(next(pieces)) == CHUNK
 
 
 # Kept, discarded, finished
