@@ -207,7 +207,10 @@ def test_fields_say_to_password_managers_what_they_are(alice: Browser, visitor: 
         return [kind for kind in found if kind != "name"]
 
     assert kinds(visitor.get("/login").text) == ["username", "current-password"]
-    assert kinds(alice.get("/account").text) == ["username", "current-password", "new-password"]
+    assert kinds(alice.get("/account").text) == [
+        *("email", "current-password"),
+        *("username", "current-password", "new-password"),
+    ]
 
 
 def test_password_of_an_account_without_one_cannot_be_changed(app: Flask, cast: Cast) -> None:

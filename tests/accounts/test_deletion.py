@@ -266,6 +266,7 @@ def fill(app: Flask) -> None:
             "credential_id": b"c",
             "public_key": b"k",
             "sealed_secret": "s",
+            "how": "password",
         }
         for number, model in enumerate(deletion._OWN):
             hashes = {

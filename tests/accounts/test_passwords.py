@@ -145,7 +145,7 @@ def test_row_of_keys_and_repetition_are_refused(password: str) -> None:
     assert "most common" in refusal(password)
 
 
-@pytest.mark.parametrize("password", ["dragonmonkey", "applepiebread", "catdogcatdogx"])
+@pytest.mark.parametrize("password", ["dragonmonkey", "summerdragons", "catdogcatdogx"])
 def test_what_is_guessed_in_under_a_million_tries_is_refused(password: str) -> None:
     assert "easy to guess" in refusal(password, "alice@example.org")
 

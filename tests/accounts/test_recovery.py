@@ -325,7 +325,7 @@ def test_who_owes_the_second_proof_begins_again(
         user = people.by_email(ALICE)
         ends_at = utcnow() + timedelta(minutes=5)
         waiting = {"token_hash": b"x" * 32, "user_id": user.id, "expires_at": ends_at}
-        session.add(PendingSignIn(**waiting))
+        session.add(PendingSignIn(how="password", **waiting))
     assert reset(visitor, path) == 303
     with app.app_context():
         assert db.session.scalars(select(PendingSignIn)).all() == []

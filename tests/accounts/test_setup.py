@@ -137,7 +137,9 @@ def test_of_twenty_at_once_exactly_one_becomes_admin(app: Flask, token: str) -> 
         )
 
     statuses = at_once(20, try_it)
-    assert sorted(statuses) == [303] + [404] * 19
+    # Beyond its line a process says 503 to who chooses a password.
+    assert statuses.count(303) == 1
+    assert set(statuses) <= {303, 404, 503}
     ((email, role),) = people_of(app)
     assert role == Role.ADMIN
     winner = browsers[statuses.index(303)]
