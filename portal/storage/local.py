@@ -45,6 +45,8 @@ _WRITE_BACK_EVERY = 16 * 1024 * 1024
 _SYNC_FILE_RANGE_WRITE = 2
 #: A reader that comes back for more within this time keeps up with any disk.
 _QUICK_SECONDS = 0.01
+#: So much the buffers between here and the slowest reader may take at once.
+_BUFFERED = 8 * 1024 * 1024
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -303,6 +305,7 @@ class _Reader:
     def __init__(self, descriptor: int, start: int, length: int) -> None:
         self._descriptor: int | None = descriptor
         self._position = start
+        self._buffered_until = start + _BUFFERED
         self._left = length
         self._chunk = CHUNK
         self._taken_at = 0.0
@@ -315,7 +318,7 @@ class _Reader:
             self.close()
             raise StopIteration
         now = time.monotonic()
-        is_quick = now - self._taken_at < _QUICK_SECONDS
+        is_quick = now - self._taken_at < _QUICK_SECONDS and self._position >= self._buffered_until
         self._chunk = min(2 * self._chunk, LARGEST_CHUNK) if is_quick else CHUNK
         self._taken_at = now
         piece = os.pread(self._descriptor, min(self._chunk, self._left), self._position)
