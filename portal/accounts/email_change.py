@@ -56,7 +56,7 @@ def ask(person: SignedIn, new_email: str, password: str, settings: Settings) -> 
     with throttle.judging(by_person):
         is_right = passwords.check_password(password, known, settings.bcrypt_rounds)
     if not is_right:
-        raise _not_current()
+        raise passwords.not_current()
     throttle.clear(by_person)
     try:
         new_email = checked(new_email)
@@ -71,7 +71,7 @@ def ask(person: SignedIn, new_email: str, password: str, settings: Settings) -> 
     with transaction() as session:
         session.refresh(user, with_for_update=True)
         if user.password_hash != known or user.email != old_email or user.disabled_at is not None:
-            raise _not_current()
+            raise passwords.not_current()
         session.execute(delete(EmailChange).where(EmailChange.user_id == user.id))
         session.add(
             EmailChange(
@@ -188,11 +188,6 @@ def _seen(change: EmailChange, old_email: str, token: str = "") -> Change:
         change.new_agreed_at is not None,
         is_new=bool(token) and hash_token(token) == change.new_token_hash,
     )
-
-
-def _not_current() -> Invalid:
-    problem = "This is not your current password."
-    return Invalid(problem, errors={"current_password": problem})
 
 
 def _taken() -> Conflict:

@@ -121,6 +121,12 @@ def check_password(password: str, password_hash: str | None, rounds: int) -> boo
     return matches and password_hash is not None
 
 
+def not_current() -> Invalid:
+    """The refusal where somebody changes what their current password protects, and it is wrong."""
+    problem = "This is not your current password."
+    return Invalid(problem, errors={"current_password": problem})
+
+
 def _parts(about: Iterable[str]) -> list[str]:
     """Every word of what is known about a person, the longest first."""
     found: set[str] = set()

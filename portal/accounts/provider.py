@@ -26,10 +26,9 @@ from portal.accounts.openid import (
 )
 from portal.accounts.policies import NewAccounts
 from portal.accounts.sign_in import Entry
-from portal.accounts.throttle import Limit
 from portal.config import Settings
 from portal.database import transaction
-from portal.errors import Conflict, Invalid, PortalError, TooManyTries
+from portal.errors import Conflict, Invalid, PortalError
 from portal.models import Identity, User
 
 
@@ -119,10 +118,8 @@ def unlink(user: User) -> int:
 
 def _use_up(attempt: Attempt) -> None:
     """An attempt is made once, also by two at the same moment, and from a copied cookie."""
-    try:
-        throttle.count(Limit("provider", attempt.state, 1, ATTEMPT_LASTS))
-    except TooManyTries as error:
-        raise AttemptRefused from error
+    if not throttle.is_first_use(attempt.state, ATTEMPT_LASTS):
+        raise AttemptRefused
 
 
 def _enter(person: Person, settings: Settings) -> Entry:

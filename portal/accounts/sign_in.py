@@ -22,7 +22,7 @@ from portal.accounts.sessions import SignedIn
 from portal.accounts.throttle import Limit
 from portal.config import Settings
 from portal.database import transaction
-from portal.errors import Invalid, PortalError, TooManyTries
+from portal.errors import PortalError, TooManyTries
 from portal.extensions import db
 from portal.models import User
 
@@ -127,13 +127,13 @@ def change_password(person: SignedIn, current: str, new: str, settings: Settings
     throttle.count(by_person)
     with throttle.judging(by_person):
         if not passwords.check_password(current, known, settings.bcrypt_rounds):
-            raise _not_current()
+            raise passwords.not_current()
         new_hash = passwords.hash_password(new, settings.bcrypt_rounds)
     with transaction() as session:
         # Given another password while this one was checked?
         session.refresh(user, with_for_update=True)
         if user.password_hash != known:
-            raise _not_current()
+            raise passwords.not_current()
         user.password_hash = new_hash
         sessions.end_all(user.id, but=person.session_id)
         throttle.clear(by_person)
@@ -156,8 +156,3 @@ def _limits(email: str) -> tuple[Limit, ...]:
         if known_devices.is_known(user_id or 0, here.device):
             return (throttle.for_device(f"{user_id} {here.device}"),)
     return throttle.for_account(email), throttle.for_address(here.address)
-
-
-def _not_current() -> Invalid:
-    problem = "This is not your current password."
-    return Invalid(problem, errors={"current_password": problem})
