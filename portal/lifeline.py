@@ -1,4 +1,6 @@
-"""What ties child processes to their parent.
+"""How child processes begin, and what ties them to their parent.
+
+They are forked once everything is imported, so that they share the memory of it.
 
 A server that was killed with kill -9 leaves no chance to clean up. Its children would go on
 answering on its port and working on its database beside the next one.
@@ -7,12 +9,14 @@ answering on its port and working on its database beside the next one.
 from __future__ import annotations
 
 import ctypes
+import gc
+import multiprocessing
 import os
 import signal
+import socket
 import sys
 import threading
 import time
-from multiprocessing import resource_tracker
 
 PR_SET_PDEATHSIG = 1
 
@@ -33,14 +37,32 @@ def die_with(parent: int) -> None:
         os._exit(1)
 
 
-def wait_for_tracker() -> None:
-    """Wait for the helper process that `multiprocessing` keeps beside spawned children.
+def prepare_to_fork() -> None:
+    """Have children forked from now on. Call it with no connection open and no lock held."""
+    multiprocessing.set_start_method("fork", force=True)
+    # Collected now, the garbage collector leaves the shared pages alone later.
+    gc.collect()
+    gc.freeze()
 
-    By itself it ends a moment after its parent, which looks as if something went on running.
+
+def leave_network() -> None:
+    """Give up every network socket that came over the fork; the parent keeps its own.
+
+    A child that answers nobody would otherwise keep the port taken after the server has gone.
     """
-    tracker = getattr(resource_tracker, "_resource_tracker", None)
-    if stop := getattr(tracker, "_stop", None):
-        stop()
+    nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    for name in os.listdir("/dev/fd"):
+        try:
+            found = socket.socket(fileno=int(name))
+        except OSError:  # no socket
+            continue
+        is_of_network = found.family in {socket.AF_INET, socket.AF_INET6}
+        number = found.detach()
+        if (
+            is_of_network
+        ):  # the number stays taken: whoever still knows it must not close another file
+            os.dup2(nowhere, number, inheritable=False)
+    os.close(nowhere)
 
 
 def _watch(parent: int) -> None:

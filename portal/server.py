@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import gc
 import logging
 import multiprocessing
 import os
@@ -21,6 +20,7 @@ from multiprocessing.util import Finalize
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from flask import Flask
 from granian import _signals
 from granian._granian import WorkerSignal
 from granian.constants import HTTPModes, Interfaces
@@ -28,9 +28,8 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.mp import MPServer
 
-from portal import create_app, stalled
+from portal import stalled
 from portal.audit import refusals
-from portal.config import Settings
 from portal.lifeline import die_with
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ class CannotServe(Exception):
 
 
 def serve(
-    settings: Settings,
+    app: Flask,
     host: str,
     port: int,
     workers: int | None = None,
@@ -75,20 +74,16 @@ def serve(
 ) -> None:
     """Serve the portal on `host` and `port` until told to stop.
 
+    Its processes are forked: call `lifeline.prepare_to_fork` first.
     `when_ready` is called once, when connections are accepted and before any is answered.
     Raises `CannotServe` where the address is taken or cannot be had, and where the
     processes do not come up.
     """
     address, port = reserve(host, port)
     _raise_open_files_limit()
-    # Forked processes share the memory of what is imported already. No connection is open here
-    # and no lock is held; collected now, the garbage collector leaves those pages alone later.
-    multiprocessing.set_start_method("fork", force=True)
-    gc.collect()
-    gc.freeze()
     opened = multiprocessing.Event()
     server = _Server(address, port, workers or os.cpu_count() or 1, opened, when_ready)
-    load = functools.partial(worker_application, settings, os.getpid(), opened, port)
+    load = functools.partial(worker_application, app, os.getpid(), opened, port)
     try:
         server.serve(target_loader=load, wrap_loader=False)
     except SystemExit:  # one process had ended by itself while all were being stopped
@@ -126,10 +121,8 @@ def reserve(host: str, port: int) -> tuple[str, int]:
         ) from error
 
 
-def worker_application(
-    settings: Settings, parent: int, opened: Event, port: int
-) -> WSGIApplication:
-    """Make the application in a process of its own, which ends when `parent` ends.
+def worker_application(app: Flask, parent: int, opened: Event, port: int) -> WSGIApplication:
+    """Have a process of its own, which ends when `parent` ends, answer with `app`.
 
     It answers nobody before `opened` is set: whoever can reach the portal can then rely on
     its address, and the link of the first start, having been shown.
@@ -141,7 +134,6 @@ def worker_application(
     die_with(parent)
     _signals.set_sync_signals = _stop_signal
     _keep_memory()
-    app = create_app(settings)
     _log_like_the_portal()
     stalled.Watch(port).start()
     # What is counted in memory is written when this process is stopped.

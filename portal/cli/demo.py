@@ -16,7 +16,7 @@ import click
 from flask import Flask
 from flask.testing import FlaskClient
 
-from portal import config, server
+from portal import config, create_app, server
 from portal.accounts import people
 from portal.cli import acting
 from portal.cli.serve import serve
@@ -62,7 +62,7 @@ def demo(port: int) -> None:
             for email, name, role in _PEOPLE:
                 people.create(email, settings, name=name, role=role, password=password)
         _furnish(app, settings, password)
-        serve(settings, "127.0.0.1", port, None, _greeting(settings, password))
+        serve(create_app(settings), "127.0.0.1", port, None, _greeting(settings, password))
     except server.CannotServe as error:
         raise click.ClickException(str(error)) from error
     finally:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import click
+from flask import Flask
 
 from portal import config, create_app, database, server
 from portal.accounts import setup
 from portal.config import Settings, is_loopback
 from portal.extensions import db
 from portal.jobs import worker as background
-from portal.lifeline import wait_for_tracker
+from portal.lifeline import prepare_to_fork
 
 
 @click.command()
@@ -21,9 +22,9 @@ def run(host: str, port: int, workers: int | None) -> None:
     try:
         _, port = server.reserve(host, port)
         settings = config.load(port=port)
-        setup_token = _prepare(settings)
-        greeting = _greeting(settings, host, port, setup_token)
-        serve(settings, host, port, workers, greeting)
+        app = create_app(settings)
+        greeting = _greeting(settings, host, port, _prepare(app))
+        serve(app, host, port, workers, greeting)
     except server.CannotServe as error:
         raise click.ClickException(str(error)) from error
 
@@ -31,7 +32,7 @@ def run(host: str, port: int, workers: int | None) -> None:
 @click.command()
 def worker() -> None:
     """Run a background worker by itself, for a portal whose pages are served elsewhere."""
-    background.work(config.load())
+    background.work(create_app(config.load()))
 
 
 @click.command()
@@ -53,27 +54,27 @@ def routes() -> None:
         click.echo(f"{path:{width}}  {methods:24} {endpoint}")
 
 
-def serve(
-    settings: Settings, host: str, port: int, workers: int | None, greeting: list[str]
-) -> None:
-    """Serve a prepared portal with a worker beside it; `greeting` is shown once it answers."""
-    try:
-        with background.beside(settings):
-            server.serve(settings, host, port, workers, lambda: click.echo("\n".join(greeting)))
-    finally:
-        wait_for_tracker()
+def serve(app: Flask, host: str, port: int, workers: int | None, greeting: list[str]) -> None:
+    """Serve a prepared portal with a worker beside it; `greeting` is shown once it answers.
+
+    Every process works with this very `app`: what is made before they are forked, they share.
+    """
+    for template in app.jinja_env.list_templates():
+        app.jinja_env.get_template(template)
+    database.close(app)
+    prepare_to_fork()
+    with background.beside(app):
+        server.serve(app, host, port, workers, lambda: click.echo("\n".join(greeting)))
 
 
-def _prepare(settings: Settings) -> str | None:
+def _prepare(app: Flask) -> str | None:
     """Apply migrations; answers the token of the set-up page while there is no account."""
-    app = create_app(settings)
     database.upgrade(app)
     with app.app_context():
         try:
             return setup.open_token()
         finally:
             db.session.remove()
-            db.engine.dispose()
 
 
 def _greeting(settings: Settings, host: str, port: int, setup_token: str | None) -> list[str]:

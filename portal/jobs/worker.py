@@ -10,17 +10,15 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing import resource_tracker
 
 from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal import create_app
 from portal.config import Settings
 from portal.errors import PortalError
 from portal.extensions import db
 from portal.jobs import heartbeat
-from portal.lifeline import die_with
+from portal.lifeline import die_with, leave_network
 from portal.mail import delivery
 
 log = logging.getLogger(__name__)
@@ -39,7 +37,7 @@ LONGEST_PAUSE_SECONDS = 10
 LONG_LIFE_SECONDS = 60
 
 
-def work(settings: Settings, parent: int | None = None) -> None:
+def work(app: Flask, parent: int | None = None) -> None:
     """Work until SIGTERM (or, alone, Ctrl-C), finish the task in hand, and return.
 
     With `parent`, the process that started this one, it ends when that ends.
@@ -52,9 +50,10 @@ def work(settings: Settings, parent: int | None = None) -> None:
 
     if parent is not None:
         die_with(parent)
+        leave_network()
     stop = threading.Event()
     _obey(stop, parent)
-    app = create_app(settings)
+    settings: Settings = app.extensions["settings"]
     logger = logging.getLogger("huey")
     logger.handlers[:] = logging.getLogger("portal").handlers
     logger.setLevel(logging.WARNING)
@@ -108,14 +107,16 @@ def _obey(stop: threading.Event, parent: int | None) -> None:
 
 
 @contextmanager
-def beside(settings: Settings) -> Iterator[None]:
+def beside(app: Flask) -> Iterator[None]:
     """Keep a worker running in a process of its own for as long as the block lasts.
 
-    One that dies is started again, after ever longer pauses if it dies at once.
+    One that dies is started again, after ever longer pauses if it dies at once. It is forked:
+    see `lifeline.prepare_to_fork`.
     """
-    stop = threading.Event()
-    keeper = threading.Thread(target=_keep, args=(settings, stop), name="worker keeper")
+    stop, started = threading.Event(), threading.Event()
+    keeper = threading.Thread(target=_keep, args=(app, stop, started), name="worker keeper")
     keeper.start()
+    started.wait()  # a fork beside a server that is just being made would copy half of it
     try:
         yield
     finally:
@@ -123,18 +124,17 @@ def beside(settings: Settings) -> Iterator[None]:
         keeper.join()
 
 
-def _keep(settings: Settings, stop: threading.Event) -> None:
+def _keep(app: Flask, stop: threading.Event, started: threading.Event) -> None:
     # The child inherits this: Ctrl-C while it is starting would end it with a traceback.
-    resource_tracker.ensure_running()  # would undo it
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
     pause = 0
     while not stop.wait(pause):
         began = time.monotonic()
-        # Not forked: it would hold the server's listening socket, where it answers nobody.
-        process = multiprocessing.get_context("spawn").Process(
-            target=work, args=(settings, os.getpid()), name="portal worker"
+        process = multiprocessing.Process(
+            target=work, args=(app, os.getpid()), name="portal worker"
         )
         process.start()
+        started.set()
         while process.is_alive() and not stop.wait(0.2):
             pass
         if process.is_alive():

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-#: How many bytes travel at a time. Hundreds of slow readers each hold one such piece.
-CHUNK = 64 * 1024
+#: How many bytes travel at a time. Of hundreds of slow readers each holds about five such pieces.
+CHUNK = 16 * 1024
 #: Whoever takes pieces as fast as they come gets larger ones, up to this.
 LARGEST_CHUNK = 256 * 1024
 

@@ -103,22 +103,18 @@ def test_kill_9_of_the_first_process_takes_the_others_along(mortal: LivePortal) 
 def test_processes_that_die_come_back(mortal: LivePortal) -> None:
     alice = mortal.client("alice@example.org")
     made = alice.upload_one("deed.txt", Bytes(b"the deed"))
-    first = _workers(mortal)
+    first = set(mortal.children())
     assert len(first) >= 2
     killed_at = time.time()
     for pid in first:
         os.kill(pid, signal.SIGKILL)
     alice.close()
     # One for the background at least: the count is what it was.
-    assert _soon(lambda: len(_workers(mortal) - first) == len(first)), mortal.last_words()
+    assert _soon(lambda: len(set(mortal.children()) - first) == len(first)), mortal.last_words()
     assert _soon(mortal.is_ready), mortal.last_words()
     beat = mortal.instance / "worker.alive"
     assert _soon(lambda: beat.exists() and beat.stat().st_mtime > killed_at), mortal.last_words()
     assert alice.download(made["download_url"])[2] == made["sha256"]
-
-
-def _workers(portal: LivePortal) -> set[int]:
-    return {pid for pid, line in portal.children().items() if "resource_tracker" not in line}
 
 
 def _soon(is_true: Callable[[], bool], seconds: float = 20) -> bool:

@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import time
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -90,6 +91,21 @@ def worker_of(portal: LivePortal) -> int:
     raise AssertionError("no worker runs")
 
 
+def inherited(child: int, parent: int) -> set[str]:
+    """The sockets both have open."""
+    return sockets_of(child) & sockets_of(parent)
+
+
+def sockets_of(pid: int) -> set[str]:
+    found = set()
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        with suppress(OSError):
+            link = os.readlink(f"/proc/{pid}/fd/{name}")
+            if link.startswith("socket:"):
+                found.add(link)
+    return found
+
+
 def until(condition: object, seconds: float = 20) -> bool:
     """Whether `condition()` becomes true in time; it may raise AssertionError until then."""
     assert callable(condition)
@@ -113,6 +129,8 @@ def test_a_worker_that_dies_is_replaced_and_stops_with_the_portal(own_database: 
         assert until(lambda: worker_of(portal) != first)
         assert heartbeat.age(portal.instance) is not None
         assert "the background worker ended" in portal.last_words()
+        # It was forked from a server; with a socket of that, the port would be taken longer.
+        assert inherited(worker_of(portal), portal.pid) == set()
         assert portal.stop() == 0
         assert portal.pids() == []
 
