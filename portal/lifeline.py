@@ -58,9 +58,8 @@ def leave_network() -> None:
             continue
         is_of_network = found.family in {socket.AF_INET, socket.AF_INET6}
         number = found.detach()
-        if (
-            is_of_network
-        ):  # the number stays taken: whoever still knows it must not close another file
+        # The number stays taken: whoever still knows it must not close another file.
+        if is_of_network:
             os.dup2(nowhere, number, inheritable=False)
     os.close(nowhere)
 
