@@ -46,8 +46,11 @@ THREADS = 512
 #: Connections a process keeps, idle ones included. At granian's default (1024 for all
 #: processes) a thousand idle connections would shut everybody else out.
 CONNECTIONS = 8192
-#: What a connection may buffer; granian's 400 KiB add up with hundreds of slow readers.
-BUFFER_BYTES = 65536
+#: What a connection may buffer. A body comes in pieces of this size at most, and each has its
+#: cost; granian holds up to 16 pieces of an answer, so for slow readers those must be small.
+BUFFER_BYTES = 256 * 1024
+#: An answer up to this length is handed over whole.
+SMALL_BYTES = 64 * 1024
 #: How long requests in flight may take to finish once the server was told to stop.
 STOP_SECONDS = 30
 #: How long the rest of a refused upload is read after the answer went out.
@@ -172,7 +175,7 @@ class InOnePiece:
         def start(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
             nonlocal is_small
             length = next((value for name, value in headers if name == "Content-Length"), None)
-            is_small = length is not None and int(length) <= BUFFER_BYTES
+            is_small = length is not None and int(length) <= SMALL_BYTES
             return start_response(status, headers, *exc_info)
 
         answer = self._application(environ, start)

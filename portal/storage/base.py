@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-#: How many bytes travel at a time. Of hundreds of slow readers each holds about five such pieces.
-CHUNK = 16 * 1024
+#: How many bytes travel at a time at first. The server holds up to 16 such pieces for a reader,
+#: and there may be hundreds of slow ones.
+CHUNK = 12 * 1024
 #: Whoever takes pieces as fast as they come gets larger ones, up to this.
 LARGEST_CHUNK = 256 * 1024
 

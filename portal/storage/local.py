@@ -47,6 +47,8 @@ _SYNC_FILE_RANGE_WRITE = 2
 _QUICK_SECONDS = 0.01
 #: So much the buffers between here and the slowest reader may take at once.
 _BUFFERED = 8 * 1024 * 1024
+#: Blocks on their way to a thread, each with how much of it is filled; None is the end.
+_Queue = queue.SimpleQueue[tuple[mmap.mmap, int] | None]
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -195,7 +197,7 @@ class LocalIncoming:
 
 
 class _Blocks:
-    """Writes a large file block by block, while a thread hashes the block before.
+    """Takes a large file block by block: one thread hashes them, a second one writes them.
 
     hashlib and write() let go of the interpreter lock, so that disk, processor and the
     server's own reading of the network go on at the same time.
@@ -206,7 +208,8 @@ class _Blocks:
         self._descriptor = descriptor
         self._digest = digest
         self._free: queue.SimpleQueue[mmap.mmap] = queue.SimpleQueue()
-        self._full: queue.SimpleQueue[tuple[mmap.mmap, int] | None] = queue.SimpleQueue()
+        self._full: _Queue = queue.SimpleQueue()
+        self._hashed: _Queue = queue.SimpleQueue()
         self._made = 1
         self._block = mmap.mmap(-1, _BLOCK)  # page-aligned, as direct writes need it
         self._filled = 0
@@ -215,11 +218,16 @@ class _Blocks:
         self._is_direct = False
         self._written = begun
         self._written_back = 0
-        self._thread = threading.Thread(target=self._hash, name="hash", daemon=True)
-        self._thread.start()
+        self._failure: BaseException | None = None
+        self._threads = [
+            threading.Thread(target=self._hash, name="hash", daemon=True),
+            threading.Thread(target=self._write, name="write", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def write(self, chunk: bytes | bytearray | memoryview) -> None:
-        """Append bytes. Raises `OSError` as write() does."""
+        """Append bytes. Raises `OSError` as write() does, for these or for earlier ones."""
         rest = memoryview(chunk)
         while rest:
             length = min(len(rest), self._room - self._filled)
@@ -227,40 +235,59 @@ class _Blocks:
             self._filled += length
             rest = rest[length:]
             if self._filled == self._room:
-                self._flush()
+                self._full.put((self._block, self._filled))
+                self._block = self._next_block()
+                self._filled, self._room = 0, _BLOCK
 
     def finish(self) -> None:
-        """Write and hash what is left, and wait for it."""
+        """Hash and write what is left, and wait for it. Raises `OSError` as write() does."""
         if self._filled:
-            self._write_directly(False)  # the end of a file is seldom the end of a block
-            self._flush()
+            self._full.put((self._block, self._filled))
         self.stop()
+        if self._failure is not None:
+            raise self._failure
 
     def stop(self) -> None:
-        """End the thread; what is not written stays unwritten."""
-        if self._thread.is_alive():
+        """End the threads; what was not handed to them stays unwritten."""
+        if any(thread.is_alive() for thread in self._threads):
             self._full.put(None)
-            self._thread.join()
+            for thread in self._threads:
+                thread.join()
         # A form holds its files until the last one is there: only the blocks in use cost memory.
         with suppress(BufferError):  # what the traceback of a failed write still holds goes with it
             self._block.close()
         self._free = queue.SimpleQueue()
 
-    def _flush(self) -> None:
-        with memoryview(self._block) as block, block[: self._filled] as filled:
-            self._write(filled)
-        self._written += self._filled
-        self._full.put((self._block, self._filled))
+    def _next_block(self) -> mmap.mmap:
+        if self._failure is not None:
+            raise self._failure
         if self._made < _BLOCKS:
-            self._block, self._made = mmap.mmap(-1, _BLOCK), self._made + 1
-        else:
-            self._block = self._free.get()
-        self._filled, self._room = 0, _BLOCK
-        self._write_directly(True)
-        if not self._is_direct and self._written - self._written_back >= _WRITE_BACK_EVERY:
-            self._start_write_back()
+            self._made += 1
+            return mmap.mmap(-1, _BLOCK)
+        return self._free.get()
 
-    def _write(self, filled: memoryview) -> None:
+    def _hash(self) -> None:
+        while (item := self._full.get()) is not None:
+            block, length = item
+            with memoryview(block) as view, view[:length] as filled:
+                self._digest.update(filled)
+            self._hashed.put(item)
+        self._hashed.put(None)
+
+    def _write(self) -> None:
+        while (item := self._hashed.get()) is not None:
+            block, length = item
+            if self._failure is None:
+                try:
+                    with memoryview(block) as view, view[:length] as filled:
+                        self._write_block(filled)
+                except BaseException as error:  # raised where somebody hears it
+                    self._failure = error
+            self._free.put(block)
+
+    def _write_block(self, filled: memoryview) -> None:
+        # Those at the beginning and at the end of a file are seldom whole.
+        self._write_directly(len(filled) == _BLOCK)
         try:
             _write_all(self._descriptor, filled, self._written)
         except OSError as error:
@@ -270,6 +297,9 @@ class _Blocks:
             self._write_directly(False)
             self._can_write_directly = False
             _write_all(self._descriptor, filled, self._written)
+        self._written += len(filled)
+        if not self._is_direct and self._written - self._written_back >= _WRITE_BACK_EVERY:
+            self._start_write_back()
 
     _can_write_directly = bool(_O_DIRECT)
 
@@ -283,13 +313,6 @@ class _Blocks:
             self._can_write_directly = False
         else:
             self._is_direct = wanted
-
-    def _hash(self) -> None:
-        while (item := self._full.get()) is not None:
-            block, length = item
-            with memoryview(block) as view, view[:length] as filled:
-                self._digest.update(filled)
-            self._free.put(block)
 
     def _start_write_back(self) -> None:
         if _sync_file_range is not None:

@@ -51,8 +51,8 @@ def files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if not path.is_dir())
 
 
-def hashing_threads() -> int:
-    return sum(thread.name == "hash" for thread in threading.enumerate())
+def storing_threads() -> int:
+    return sum(thread.name in {"hash", "write"} for thread in threading.enumerate())
 
 
 def descriptors() -> int:
@@ -175,7 +175,7 @@ def test_long_file_is_hashed_and_kept_whatever_the_pieces(
     assert received.head == LONG[:4096]
     assert incoming.finish() == received
     assert fetch(storage, incoming.keep(), len(LONG)) == LONG
-    assert hashing_threads() == 0
+    assert storing_threads() == 0
 
 
 @pytest.mark.parametrize("size", [0, 1, 4095, 4096, 4097, CHUNK, MIB - 1, MIB, MIB + 1, 4 * MIB])
@@ -193,13 +193,21 @@ def takes_direct_writes(folder: Path) -> bool:
 
 
 def test_long_file_is_written_past_the_cache_where_the_file_system_takes_it(
-    storage: LocalStorage, tmp_path: Path
+    storage: LocalStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    incoming = storage.receive(OWNER)
-    incoming.write(LONG[: 3 * MIB])
-    is_direct = bool(fcntl.fcntl(incoming._descriptor, fcntl.F_GETFL) & os.O_DIRECT)
-    assert is_direct == takes_direct_writes(tmp_path)
-    incoming.discard()
+    write, seen = os.pwrite, []
+
+    def pwrite(descriptor: int, data: memoryview, at: int) -> int:
+        is_direct = bool(fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_DIRECT)
+        seen.append((len(data), is_direct))
+        return write(descriptor, data, at)
+
+    monkeypatch.setattr(os, "pwrite", pwrite)
+    store(storage, LONG[: 3 * MIB + 5])
+    assert {is_direct for length, is_direct in seen if length == MIB} == {
+        takes_direct_writes(tmp_path)
+    }
+    assert seen[-1] == (5, False)
 
 
 @pytest.mark.parametrize("pieces", [1021, MIB + 1, len(LONG)])
@@ -248,9 +256,10 @@ def test_pieces_of_any_length_add_up(storage: LocalStorage, lengths: list[int]) 
 
 def test_buffer_used_again_by_the_caller_changes_nothing(storage: LocalStorage) -> None:
     incoming = storage.receive(OWNER)
-    buffer = bytearray(CHUNK)
-    for start in range(0, 2 * MIB, CHUNK):
-        buffer[:] = LONG[start : start + CHUNK]
+    piece = MIB // 16
+    buffer = bytearray(piece)
+    for start in range(0, 2 * MIB, piece):
+        buffer[:] = LONG[start : start + piece]
         incoming.write(buffer)
     assert incoming.finish().sha256 == hashlib.sha256(LONG[: 2 * MIB]).digest()
     assert fetch(storage, incoming.keep(), 2 * MIB) == LONG[: 2 * MIB]
@@ -274,9 +283,9 @@ def test_quick_reader_gets_larger_pieces_and_a_slow_one_small_ones_again(
     monkeypatch.setattr(local, "_QUICK_SECONDS", 60)
     monkeypatch.setattr(local, "_BUFFERED", 2 * CHUNK)
     pieces = storage.read(store(storage, LONG), 0, len(LONG), len(LONG))
-    grown = [len(next(pieces)) for _ in range(7)]
+    grown = [len(next(pieces)) for _ in range(8)]
     # The first ones may only have gone into the buffers on the way to a slow reader.
-    assert grown == [CHUNK, CHUNK, *(n * CHUNK for n in (2, 4, 8)), *2 * [LARGEST_CHUNK]]
+    assert grown == [CHUNK, CHUNK, *(n * CHUNK for n in (2, 4, 8, 16)), *2 * [LARGEST_CHUNK]]
     monkeypatch.setattr(local, "_QUICK_SECONDS", 0)
     assert len(next(pieces)) == CHUNK
 
@@ -309,7 +318,7 @@ def test_discarded_bytes_leave_nothing(
     incoming.discard()
     incoming.discard()
     assert files(tmp_path) == []
-    assert hashing_threads() == 0
+    assert storing_threads() == 0
     assert descriptors() == before
 
 
@@ -362,7 +371,7 @@ def test_file_that_may_not_grow_is_no_space_and_leaves_nothing(
     with limited(resource.RLIMIT_FSIZE, limit), pytest.raises(NoSpace):
         store(storage, LONG[:size], pieces)
     assert files(tmp_path) == []
-    assert hashing_threads() == 0
+    assert storing_threads() == 0
     assert descriptors() == before
     assert fetch(storage, store(storage, b"later"), 5) == b"later"
 
@@ -378,7 +387,7 @@ def test_no_space_for_the_last_block_is_told_when_it_ends(
             incoming.finish()
     incoming.discard()
     assert files(tmp_path) == []
-    assert hashing_threads() == 0
+    assert storing_threads() == 0
 
 
 def test_no_descriptor_free_is_storage_away_and_leaves_nothing(
@@ -547,7 +556,7 @@ def test_many_come_in_at_once_without_mixing(storage: LocalStorage) -> None:
     for incoming, content in zip(incomings, contents, strict=True):
         assert incoming.finish().sha256 == hashlib.sha256(content).digest()
         assert fetch(storage, incoming.keep(), len(content)) == content
-    assert hashing_threads() == 0
+    assert storing_threads() == 0
 
 
 def test_free_room_is_told(storage: LocalStorage) -> None:
