@@ -281,7 +281,7 @@ class _Blocks:
                 try:
                     with memoryview(block) as view, view[:length] as filled:
                         self._write_block(filled)
-                except BaseException as error:  # raised where somebody hears it
+                except BaseException as error:  # noqa: BLE001 - raised where somebody hears it
                     self._failure = error
             self._free.put(block)
 
