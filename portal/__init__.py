@@ -32,6 +32,7 @@ from portal.admin.views import admin
 from portal.audit import journal, refusals
 from portal.config import Settings
 from portal.cookie import CookieSessions
+from portal.documents import uploads
 from portal.documents.views import documents
 from portal.extensions import csrf, login_manager, migrate
 from portal.extensions import db as _db
@@ -56,6 +57,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     questions.init_app(app)
     migrate.init_app(app, _db)
     journal.init_app(app, settings.instance_dir)
+    uploads.init_app(app)
     storage.init_app(app, settings)
     login_manager.init_app(app)
     csrf.init_app(app)

@@ -23,8 +23,11 @@ _ROWS_A_STATEMENT = 500
 class Compiled:
     """`statement` as the driver of `dialect` takes it."""
 
-    def __init__(self, statement: Executable, dialect: Dialect) -> None:
-        compiled = statement.compile(dialect=dialect)  # type: ignore[attr-defined]
+    def __init__(
+        self, statement: Executable, dialect: Dialect, columns: Sequence[str] | None = None
+    ) -> None:
+        """`columns` are those an INSERT sets, where the database sets the others."""
+        compiled = statement.compile(dialect=dialect, column_keys=columns)  # type: ignore[attr-defined]
         assert isinstance(compiled, SQLCompiler)  # noqa: S101 - for the type checker
         self._text = compiled.string
         self._constants = dict(compiled.params)
@@ -51,9 +54,10 @@ class Compiled:
             values[place] = convert(values[place])
         return tuple(values)
 
-    def run(self, driver: Any, facts: Mapping[str, Any]) -> None:
-        """Run it where no row is wanted."""
-        driver.execute(self._text, self._parameters(facts))
+    def run(self, driver: Any, facts: Mapping[str, Any]) -> int:
+        """Run it where no row is wanted; answers how many rows it changed."""
+        changed: int = driver.execute(self._text, self._parameters(facts)).rowcount
+        return changed
 
     def insert(self, driver: Any, rows: Sequence[Mapping[str, Any]]) -> None:
         """Run an INSERT for each of `rows`."""

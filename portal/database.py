@@ -125,10 +125,7 @@ def transaction() -> Iterator[Session]:
     if session.info.get("in_transaction"):
         yield session
         return
-    if session.new or session.dirty or session.deleted:
-        raise RuntimeError("changes were made outside transaction()")
-    session.commit()
-    session.expire_all()
+    let_go()
     afterwards: list[Callable[[], None]] = []
     try:
         with unavailable_is_busy():
@@ -140,6 +137,15 @@ def transaction() -> Iterator[Session]:
     finally:
         for act in afterwards:
             act()
+
+
+def let_go() -> None:
+    """Forget what was read, and keep no connection while waiting for a turn to write."""
+    session = db.session()
+    if session.new or session.dirty or session.deleted:
+        raise RuntimeError("changes were made outside transaction()")
+    session.commit()
+    session.expire_all()
 
 
 def after_transaction(act: Callable[[], None]) -> bool:

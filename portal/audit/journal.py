@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import threading
 import unicodedata
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -21,9 +20,16 @@ from sqlalchemy import Dialect, Table, bindparam, event, insert, select, update
 from sqlalchemy.orm import Session
 
 from portal.audit.actions import Action
-from portal.audit.chain import EMPTY, Entry, Head, hash_of
+from portal.audit.chain import Entry, Head, hash_of
+from portal.audit.head_file import HeadFile
 from portal.compiled import Compiled
-from portal.database import after_transaction, is_sqlite, unavailable_is_busy, writer_lock
+from portal.database import (
+    after_transaction,
+    in_transaction,
+    is_sqlite,
+    unavailable_is_busy,
+    writer_lock,
+)
 from portal.errors import Busy
 from portal.extensions import db
 from portal.models import AuditEvent, AuditHead, utcnow
@@ -49,6 +55,9 @@ class _Statements:
         self.add_events = Compiled(_ADD_EVENTS, dialect)
         self.move_head = Compiled(_MOVE_HEAD, dialect)
 
+
+#: Something that is done on a connection of the driver's.
+Change = Callable[[Any], None]
 
 #: Made once: `json.dumps` with options would make an encoder for every event.
 _to_json = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
@@ -119,6 +128,28 @@ def record_alone(
     event = _event(action, actor, document, owner, detail)
     if not after_transaction(lambda: journal.write(event)):
         journal.write(event)
+
+
+def record_with(
+    change: Change,
+    action: Action,
+    *,
+    actor: str | None = None,
+    document: uuid.UUID | None = None,
+    owner: str = "",
+    **detail: Any,
+) -> None:
+    """Make `change` and write its event: both are durable when this returns, or neither is kept.
+
+    Like `record_alone` it shares a commit with those that wait at the same moment, and so may be
+    called in another request's thread: `change` uses nothing but the driver's connection it is
+    given. What it raises is raised here, and takes nothing of the others along. Raises `Busy`.
+    """
+    if in_transaction():
+        raise RuntimeError("a change that shares its commit inside transaction()")
+    journal: _Journal = current_app.extensions["journal"]
+    with unavailable_is_busy():
+        journal.write(_event(action, actor, document, owner, detail), change)
 
 
 def init_app(app: Flask, instance_dir: Path) -> None:
@@ -200,81 +231,6 @@ def iso(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-class HeadFile:
-    """The newest head, outside the database, so that a cut-off end is noticed.
-
-    Written in place after each commit and shorter than a disk sector: it is never torn, and
-    after a power loss at worst a little older than the log, which is no false alarm.
-    """
-
-    _LENGTH = 128
-    _CUT = b'"cut"'
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def keep(self, head: Head) -> None:
-        """Remember `head` unless a newer one is remembered already."""
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            content = os.pread(descriptor, self._LENGTH, 0)
-            if self._parse(content).seq < head.seq and self._CUT not in content:
-                self._write(descriptor, {"seq": head.seq, "hash": head.hash})
-        finally:
-            os.close(descriptor)
-
-    def beware(self, head: Head) -> None:
-        """Compare with `head`, the database's newest, before an event is added to it.
-
-        Nobody else adds one at this moment, and a head is remembered only after its commit: a
-        log that does not reach the remembered one was cut off or replaced. That one is
-        then remembered for good, or a log that grows again would hide it.
-        """
-        try:
-            content = self.path.read_bytes()
-        except FileNotFoundError:
-            return
-        known = self._parse(content)
-        lost = known.seq > head.seq or (known.seq == head.seq and known.hash != head.hash)
-        if lost and self._CUT not in content:
-            log.error("the audit log lost events: %d was written, %d is there", known.seq, head.seq)
-            descriptor = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC)
-            try:
-                self._write(descriptor, {"seq": known.seq, "hash": known.hash, "cut": head.seq})
-            finally:
-                os.close(descriptor)
-
-    @property
-    def is_cut(self) -> bool:
-        """Whether the log once lost events."""
-        try:
-            return self._CUT in self.path.read_bytes()
-        except FileNotFoundError:
-            return False
-
-    def _write(self, descriptor: int, record: dict[str, object]) -> None:
-        text = json.dumps(record)
-        os.pwrite(descriptor, text.ljust(self._LENGTH - 1).encode() + b"\n", 0)
-
-    def read(self) -> Head:
-        """The head as remembered; `EMPTY` where nothing was written yet."""
-        try:
-            return self._parse(self.path.read_bytes())
-        except FileNotFoundError:
-            return EMPTY
-
-    @staticmethod
-    def _parse(content: bytes) -> Head:
-        # A power loss can leave zeros where nothing was written yet.
-        if not content.strip(b"\0 \t\r\n"):
-            return EMPTY
-        try:
-            record = json.loads(content)
-            return Head(int(record["seq"]), str(record["hash"]))
-        except (ValueError, TypeError, KeyError) as error:
-            raise ValueError("audit-head.json does not hold the head of a log") from error
-
-
 def _beware(head: Head) -> None:
     file: HeadFile = current_app.extensions["audit_head_file"]
     with suppress(OSError, ValueError):  # `_keep` says so in the log
@@ -295,12 +251,13 @@ def _keep(head: Head) -> None:
 
 
 class _Turn:
-    """A request waiting for its event to be durable."""
+    """A request waiting for its event, and the change it tells of, to be durable."""
 
-    __slots__ = ("error", "event", "leads", "signal")
+    __slots__ = ("change", "error", "event", "leads", "signal")
 
-    def __init__(self, event: _Event) -> None:
+    def __init__(self, event: _Event, change: Change | None) -> None:
         self.event = event
+        self.change = change
         self.signal = threading.Lock()
         self.signal.acquire()
         self.leads = False
@@ -318,8 +275,8 @@ class _Journal:
         self._waiting: list[_Turn] = []
         self._busy = False
 
-    def write(self, event: _Event) -> None:
-        turn = _Turn(event)
+    def write(self, event: _Event, change: Change | None = None) -> None:
+        turn = _Turn(event, change)
         with self._lock:
             self._waiting.append(turn)
             turn.leads, self._busy = not self._busy, True
@@ -337,7 +294,7 @@ class _Journal:
             with unavailable_is_busy(), _in_line():
                 # Taken only now: whoever came while this one waited for its turn is in it.
                 batch = self._take()
-                _commit_apart([turn.event for turn in batch])
+                _commit_apart(batch)
         except BaseException as failure:  # noqa: BLE001 - each of those who wait is told
             error = failure
             batch = batch or self._take()
@@ -348,7 +305,7 @@ class _Journal:
             successor.leads = True
             successor.signal.release()
         for turn in batch:
-            turn.error = error
+            turn.error = error or turn.error
             if not turn.leads:
                 turn.signal.release()
 
@@ -363,19 +320,38 @@ def _in_line() -> AbstractContextManager[None]:
     return writer_lock() if is_sqlite() else nullcontext()
 
 
-def _commit_apart(events: Sequence[_Event]) -> None:
+def _commit_apart(batch: Sequence[_Turn]) -> None:
     connection = db.engine.raw_connection()
+    head: Head | None = None
     try:
+        driver: Any = connection.driver_connection
         if is_sqlite():
-            connection.cursor().execute("BEGIN IMMEDIATE")
-        head = _append(connection.driver_connection, events)
+            driver.execute("BEGIN IMMEDIATE")
+        for turn in batch:
+            if turn.change is not None:
+                turn.error = _change(driver, turn.change)
+        if events := [turn.event for turn in batch if turn.error is None]:
+            head = _append(driver, events)
         connection.commit()
     except BaseException:
         connection.invalidate()
         raise
     finally:
         connection.close()
-    _keep(head)
+    if head is not None:
+        _keep(head)
+
+
+def _change(driver: Any, change: Change) -> Exception | None:
+    """Make one of several changes; one that fails is taken back by itself."""
+    driver.execute("SAVEPOINT change")
+    try:
+        change(driver)
+    except Exception as error:  # noqa: BLE001 - raised where somebody waits for it
+        driver.execute("ROLLBACK TO SAVEPOINT change")
+        return error
+    driver.execute("RELEASE SAVEPOINT change")
+    return None
 
 
 @contextmanager

@@ -17,7 +17,8 @@ from sqlalchemy import Select, bindparam, select, tuple_
 
 from portal.audit.actions import Action, sentence
 from portal.audit.chain import COLUMNS, Entry, Head, Verdict, read, safe_cell, verify
-from portal.audit.journal import HeadFile, iso
+from portal.audit.head_file import HeadFile
+from portal.audit.journal import iso
 from portal.database import is_sqlite
 from portal.extensions import db
 from portal.models import AuditEvent, AuditHead

@@ -16,7 +16,7 @@ from portal import audit as log
 from portal import config
 from portal.audit import Action, chain, reading
 from portal.audit.chain import Entry, Head, Verdict
-from portal.audit.journal import HeadFile
+from portal.audit.head_file import HeadFile
 from portal.cli import acting
 from portal.config import Settings
 from portal.extensions import db

@@ -9,18 +9,19 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
-from sqlalchemy import BigInteger, Table, bindparam, func, insert, or_, select, update
-from sqlalchemy.orm import Session
+from flask import Flask, current_app
+from sqlalchemy import BigInteger, Dialect, Table, bindparam, func, insert, or_, select, update
 
 from portal import audit, storage
 from portal.access import Owner
 from portal.accounts.people import quota_of
+from portal.compiled import Compiled
 from portal.config import Settings
-from portal.database import transaction
+from portal.database import let_go
 from portal.documents import media_types, names
-from portal.errors import FileTooLarge, NotFound, OverQuota, UploadRejected
+from portal.errors import FileTooLarge, NotFound, OverQuota, PortalError, UploadRejected
 from portal.extensions import db
 from portal.models import Document, User, Version, utcnow
 from portal.presentation import filesize
@@ -137,24 +138,23 @@ def receive(
         media_type=media_type,
         uploaded_at=utcnow(),
     )
+    let_go()
     try:
-        with transaction() as session:
-            _take_from_quota(session, owner, received.size_bytes, settings)
-            _add(session, stored, owner, actor, blob, note)
-            audit.record(
-                audit.Action.UPLOADED,
-                document=stored.public_id,
-                owner=owner.email,
-                name=name,
-                size_bytes=received.size_bytes,
-                sha256=received.sha256.hex(),
-                **({"given_name": raw_name[:1000]} if raw_name != name else {}),
-            )
-    except (UploadRejected, NotFound):
+        audit.record_with(
+            _intake(stored, owner, actor, blob, note, settings),
+            audit.Action.UPLOADED,
+            document=stored.public_id,
+            owner=owner.email,
+            name=name,
+            size_bytes=received.size_bytes,
+            sha256=received.sha256.hex(),
+            **({"given_name": raw_name[:1000]} if raw_name != name else {}),
+        )
+    except _NoRoom:
         # Certainly no row: the bytes can go now. After any other failure the commit may have
         # happened all the same, so they stay, and `purge` finds them if they are nobody's.
         storage.current().remove(blob)
-        raise
+        raise _why_no_room(owner, settings) from None
     return stored
 
 
@@ -200,54 +200,56 @@ def rules(settings: Settings) -> str:
     return f"{size} {names.rule(settings)}".strip()
 
 
-def _take_from_quota(session: Session, owner: Owner, size_bytes: int, settings: Settings) -> None:
-    """One conditional UPDATE: two uploads at once cannot both take the last room."""
-    facts = {
+class _NoRoom(Exception):
+    """The owner has no room for so much, or no account any more."""
+
+
+def _intake(
+    stored: Stored, owner: Owner, actor: Actor, blob: str, note: str, settings: Settings
+) -> audit.Change:
+    """What puts the document into the database.
+
+    Everything is worked out now: it may be called in the thread of another upload.
+    """
+    statements: _Statements = current_app.extensions["upload_statements"]
+    room = {
         "owner": owner.id,
-        "more": size_bytes,
+        "more": stored.size_bytes,
         "default_quota": settings.default_quota_bytes,
     }
-    connection = session.connection()
-    if connection.execute(_TAKE_FROM_QUOTA, facts).rowcount:
-        return
-    now = session.get_one(User, owner.id)
-    if now.disabled_at is not None:
-        raise NotFound
-    raise _over_quota(max(quota_of(now, settings) - now.used_bytes, 0))
-
-
-def _add(
-    session: Session, stored: Stored, owner: Owner, actor: Actor, blob: str, note: str
-) -> None:
-    connection = session.connection()
     uploaded = {
         "size_bytes": stored.size_bytes,
         "media_type": stored.media_type,
         "uploaded_at": stored.uploaded_at,
         "uploaded_by_id": actor.user_id,
     }
-    document_id = connection.execute(
-        _ADD_DOCUMENT,
-        {
-            **uploaded,
-            "public_id": stored.public_id,
-            "owner_id": owner.id,
-            "name": stored.name,
-            "name_key": names.fold(stored.name),
-            "note": note.replace("\0", " ").strip()[:LONGEST_NOTE],
-            "version": 1,
-        },
-    ).scalar_one()
-    connection.execute(
-        _ADD_VERSION,
-        {
-            **uploaded,
-            "document_id": document_id,
-            "number": 1,
-            "blob": blob,
-            "sha256": stored.sha256,
-        },
-    )
+    document = {
+        **uploaded,
+        "public_id": stored.public_id,
+        "owner_id": owner.id,
+        "name": stored.name,
+        "name_key": names.fold(stored.name),
+        "note": note.replace("\0", " ").strip()[:LONGEST_NOTE],
+        "version": 1,
+    }
+    version = {**uploaded, "number": 1, "blob": blob, "sha256": stored.sha256}
+
+    def take_in(driver: Any) -> None:
+        # One conditional UPDATE: two uploads at once cannot both take the last room.
+        if not statements.take_from_quota.run(driver, room):
+            raise _NoRoom
+        added = statements.add_document.fetch_one(driver, document)
+        assert added is not None  # noqa: S101 - for the type checker
+        statements.add_version.run(driver, {**version, "document_id": added[0]})
+
+    return take_in
+
+
+def _why_no_room(owner: Owner, settings: Settings) -> PortalError:
+    now = db.session.get(User, owner.id, populate_existing=True)
+    if now is None or now.disabled_at is not None:
+        return NotFound()
+    return _over_quota(max(quota_of(now, settings) - now.used_bytes, 0))
 
 
 def _over_quota(left: int) -> OverQuota:
@@ -272,3 +274,21 @@ _TAKE_FROM_QUOTA = (
 _DOCUMENTS = cast(Table, Document.__table__)
 _ADD_DOCUMENT = insert(_DOCUMENTS).returning(_DOCUMENTS.c.id)
 _ADD_VERSION = insert(cast(Table, Version.__table__))
+_OF_BOTH = ("size_bytes", "media_type", "uploaded_at", "uploaded_by_id")
+_OF_DOCUMENT = ("public_id", "owner_id", "name", "name_key", "note", "version", *_OF_BOTH)
+_OF_VERSION = ("document_id", "number", "blob", "sha256", *_OF_BOTH)
+
+
+class _Statements:
+    """What an upload asks of the database, compiled for the one in use."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self.take_from_quota = Compiled(_TAKE_FROM_QUOTA, dialect)
+        self.add_document = Compiled(_ADD_DOCUMENT, dialect, _OF_DOCUMENT)
+        self.add_version = Compiled(_ADD_VERSION, dialect, _OF_VERSION)
+
+
+def init_app(app: Flask) -> None:
+    """Compile what every upload asks of the database; asks nothing yet."""
+    with app.app_context():
+        app.extensions["upload_statements"] = _Statements(db.engine.dialect)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import select, text
+from sqlalchemy import insert, select, text
 from sqlalchemy.exc import DBAPIError
 
 from audit.locking import locked_log
@@ -20,11 +21,12 @@ from portal.accounts import people
 from portal.audit import reading
 from portal.audit.actions import sentence
 from portal.audit.chain import EMPTY, Head, hash_of
-from portal.audit.journal import HeadFile
+from portal.audit.head_file import HeadFile
+from portal.compiled import Compiled
 from portal.database import transaction
 from portal.errors import Busy
 from portal.extensions import db
-from portal.models import AuditEvent, AuditHead
+from portal.models import AuditEvent, AuditHead, Policy
 from stage import at_once, events, settings_of
 
 
@@ -186,6 +188,66 @@ def test_everybody_waiting_is_told_that_the_database_is_busy_and_can_try_again(
     assert [event.seq for event in events(app)] == list(range(1, 31))
     with app.app_context():
         assert reading.verify_live().ok
+
+
+def policy(name: str, *, fails: bool = False) -> audit.Change:
+    """A row more, made on the driver's connection; with `fails` an error after it."""
+    with_value = insert(Policy).values(name=name, value="on")
+
+    def change(driver: Any) -> None:
+        Compiled(with_value, dialect).run(driver, {})
+        if fails:
+            raise LookupError(name)
+
+    dialect = db.engine.dialect
+    return change
+
+
+def kept(app: Flask) -> set[str]:
+    with app.app_context():
+        return set(db.session.scalars(select(Policy.name)))
+
+
+def test_changes_that_wait_together_are_kept_with_their_events_and_one_that_fails_alone_is_not(
+    app: Flask,
+) -> None:
+    def act(number: int) -> str:
+        with app.app_context():
+            name = f"n{number}"
+            try:
+                fails = number % 3 == 0
+                audit.record_with(policy(name, fails=fails), audit.Action.POLICY_CHANGED, name=name)
+            except LookupError as error:
+                return f"refused {error.args[0]}"
+            return "kept"
+
+    with app.app_context():
+        lock = database.writer_lock()
+    with lock:  # so that they gather
+        waiting = ThreadPoolExecutor(1).submit(at_once, 30, act)
+        time.sleep(0.5)
+    told = waiting.result(30)
+    wanted = {f"n{number}" for number in range(30) if number % 3}
+    assert told == ["kept" if f"n{n}" in wanted else f"refused n{n}" for n in range(30)]
+    assert kept(app) == {event.detail["name"] for event in events(app)} == wanted
+    with app.app_context():
+        assert reading.verify_live().ok
+
+
+def test_change_is_not_made_where_its_event_cannot_be_written(
+    monkeypatch: pytest.MonkeyPatch, make_app: Any
+) -> None:
+    monkeypatch.setattr(database, "BUSY_TIMEOUT", 1)
+    app: Flask = make_app()
+    with app.app_context(), locked_log(), pytest.raises(Busy):
+        audit.record_with(policy("n"), audit.Action.POLICY_CHANGED)
+    assert (kept(app), events(app)) == (set(), [])
+
+
+def test_change_of_its_own_commit_has_no_place_in_a_transaction(app: Flask) -> None:
+    with app.app_context(), transaction(), pytest.raises(RuntimeError, match="transaction"):
+        audit.record_with(policy("n"), audit.Action.POLICY_CHANGED)
+    assert kept(app) == set()
 
 
 def test_change_that_finds_the_log_locked_is_busy_and_leaves_nothing(
