@@ -138,7 +138,7 @@ def init_app(app: Flask, settings: Settings) -> None:
 
     @app.before_request
     def gate() -> ResponseReturnValue | None:
-        sessions.renewed.set("")
+        sessions.renewed.set(("", ""))
         here = request._get_current_object()  # type: ignore[attr-defined] # found once
         view = app.view_functions.get(here.endpoint or "")
         _check_host(own_hosts, is_probe=here.path in {"/healthz", "/readyz"})
@@ -157,10 +157,10 @@ def init_app(app: Flask, settings: Settings) -> None:
 
     @app.after_request
     def keep_renewed_session(response: Response) -> Response:
-        token = sessions.renewed.get()
+        old, new = sessions.renewed.get()
         # What was undone together with the change around it leaves the browser as it is.
-        if token and sessions.load(token, settings):
-            session["_user_id"] = token
+        if old and session.get("_user_id") == old and sessions.load(new, settings):
+            session["_user_id"] = new
         return response
 
     @app.after_request

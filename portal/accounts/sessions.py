@@ -38,8 +38,8 @@ from portal.tokens import hash_token, new_token
 _TOUCH_EVERY = timedelta(minutes=1)
 #: How long a proof counts before a sensitive act.
 PROOF_LASTS = timedelta(minutes=10)
-#: The new token of a session that the present request has renewed; empty where it has not.
-renewed: ContextVar[str] = ContextVar("renewed", default="")
+#: Of a session that the present request has renewed: the token it had, and the one it has now.
+renewed: ContextVar[tuple[str, str]] = ContextVar("renewed", default=("", ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +171,7 @@ def renew(person: SignedIn) -> None:
     answer to the request tells the browser. Raises `SignInRequired` where the session has ended
     or was renewed meanwhile: of two who hold the same cookie, one goes on.
     """
-    if renewed.get():  # the browser is told of that one
+    if renewed.get()[0] == person.token:  # the browser is told of that one
         return
     token = new_token()
     with transaction() as database:
@@ -183,7 +183,7 @@ def renew(person: SignedIn) -> None:
         ).one_or_none()
         if found is None:
             raise SignInRequired
-    renewed.set(token)
+    renewed.set((person.token, token))
 
 
 def end_all(user_id: int, *, but: int | None = None) -> int:
