@@ -15,7 +15,7 @@ from typing import TypeVar
 from urllib.parse import urlencode, urlsplit
 from uuid import UUID
 
-from flask import Flask, Request, Response, current_app, g, redirect, request
+from flask import Flask, Request, Response, current_app, g, redirect, request, session
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
@@ -138,6 +138,7 @@ def init_app(app: Flask, settings: Settings) -> None:
 
     @app.before_request
     def gate() -> ResponseReturnValue | None:
+        sessions.renewed.set(("", ""))
         here = request._get_current_object()  # type: ignore[attr-defined] # found once
         view = app.view_functions.get(here.endpoint or "")
         _check_host(own_hosts, is_probe=here.path in {"/healthz", "/readyz"})
@@ -153,6 +154,14 @@ def init_app(app: Flask, settings: Settings) -> None:
             _let_program_in(here, known, view)
             return None
         return _let_browser_in(here, known, view, own_origins)
+
+    @app.after_request
+    def keep_renewed_session(response: Response) -> Response:
+        old, new = sessions.renewed.get()
+        # What was undone together with the change around it leaves the browser as it is.
+        if old and session.get("_user_id") == old and sessions.load(new, settings):
+            session["_user_id"] = new
+        return response
 
     @app.after_request
     def keep_address_secret(response: Response) -> Response:

@@ -84,6 +84,7 @@ def end_others(person: SignedIn) -> int:
     """Sign every other device of `person` out at once; answers how many there were."""
     with transaction():
         ended = sessions.end_all(person.user_id, but=person.session_id)
+        sessions.renew(person)
         audit.record(audit.Action.SESSIONS_ENDED, owner=person.email, ended=ended, others=True)
     return ended
 

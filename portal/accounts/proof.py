@@ -37,13 +37,15 @@ def ways(user_id: int) -> Ways:
 
 def by_password(person: SignedIn, password: str, settings: Settings) -> None:
     """Raises `Invalid` for a wrong password, `TooManyTries` after too many."""
-    limit = throttle.for_account(person.email)
+    limit = throttle.for_proof(person.email)
     try:
         throttle.count(limit)
         known = db.session.scalar(select(User.password_hash).where(User.id == person.user_id))
         # No transaction may stay open while bcrypt takes its time.
         db.session.commit()
-        if not passwords.check_password(password, known, settings.bcrypt_rounds):
+        with throttle.judging(limit):
+            is_right = passwords.check_password(password, known, settings.bcrypt_rounds)
+        if not is_right:
             raise _wrong("password", "This is not your password.")
         with transaction() as session:
             # Given another password while this one was checked?

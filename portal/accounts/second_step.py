@@ -7,10 +7,18 @@ from dataclasses import dataclass
 from sqlalchemy.orm import Session as DatabaseSession
 
 from portal import audit
-from portal.accounts import passkeys, pending, second_factor, sign_in, throttle
+from portal.accounts import (
+    known_devices,
+    passkeys,
+    pending,
+    second_factor,
+    sign_in,
+    throttle,
+)
 from portal.accounts.passkeys import PasskeyRefused
 from portal.accounts.pending import Waiting
 from portal.accounts.second_factor import CodeRefused
+from portal.accounts.throttle import Limit
 from portal.config import Settings
 from portal.database import transaction
 from portal.errors import PortalError, TooManyTries
@@ -41,14 +49,13 @@ def with_code(token: str, code: str, settings: Settings) -> Admitted:
     Raises `NobodyWaits`, `CodeRefused`, and `TooManyTries` after too many wrong codes.
     """
     waiting = _waiting(token)
-    by_account = throttle.for_second_factor(waiting.email)
-    by_address = throttle.for_address(audit.origin.get().address)
+    by_account, by_address = throttle.for_second_factor(waiting.email), _by_address(waiting)
     try:
-        throttle.count(by_account, by_address)
+        throttle.count(by_account, *by_address)
         with transaction() as session:
             user = _taken(session, waiting, token)
             how = second_factor.use_code(session, user, code, settings)
-            throttle.forgive(by_account, by_address)
+            throttle.forgive(by_account, *by_address)
             return _admit(user, waiting, how, settings)
     except (CodeRefused, TooManyTries) as error:
         _note_refusal(waiting.email, "code", error)
@@ -61,16 +68,16 @@ def with_passkey(token: str, answer: str, challenge: str | None, settings: Setti
     Raises `NobodyWaits`, `PasskeyRefused`, and `TooManyTries` after too many from one address.
     """
     waiting = _waiting(token)
-    by_address = throttle.for_address(audit.origin.get().address)
+    by_address = _by_address(waiting)
     try:
-        throttle.count(by_address)
+        throttle.count(*by_address)
         proof = passkeys.verify(answer, challenge, settings)
         if proof.user_id != waiting.user_id:
             raise PasskeyRefused
         with transaction() as session:
             user = _taken(session, waiting, token)
             passkeys.spend(session, proof)
-            throttle.give_back(by_address)
+            throttle.give_back(*by_address)
             return _admit(user, waiting, "passkey", settings)
     except (PasskeyRefused, TooManyTries) as error:
         _note_refusal(waiting.email, "passkey", error)
@@ -111,6 +118,18 @@ def _waiting(token: str) -> Waiting:
     if waiting is None:
         raise NobodyWaits
     return waiting
+
+
+def _by_address(waiting: Waiting) -> tuple[Limit, ...]:
+    """What a try counts against besides the account.
+
+    From a browser that was signed in to the account before, nothing: what others guess from the
+    same address keeps its owner out no more at this step than at the one before.
+    """
+    here = audit.origin.get()
+    if known_devices.is_known(waiting.user_id, here.device):
+        return ()
+    return (throttle.for_address(here.address),)
 
 
 def _taken(session: DatabaseSession, waiting: Waiting, token: str) -> User:

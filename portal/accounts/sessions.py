@@ -6,6 +6,7 @@ Ending a session deletes its row, so a copied cookie is dead at once, on every m
 from __future__ import annotations
 
 import uuid
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -37,6 +38,8 @@ from portal.tokens import hash_token, new_token
 _TOUCH_EVERY = timedelta(minutes=1)
 #: How long a proof counts before a sensitive act.
 PROOF_LASTS = timedelta(minutes=10)
+#: Of a session that the present request has renewed: the token it had, and the one it has now.
+renewed: ContextVar[tuple[str, str]] = ContextVar("renewed", default=("", ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +145,8 @@ def end(person: SignedIn) -> None:
 def prove(person: SignedIn, how: str, *, has_second_factor: bool = False) -> None:
     """Note, within a transaction, that the person has just proved themselves once more.
 
-    Raises `SignInRequired` where the session has ended meanwhile.
+    It counts for this browser alone, so the session is renewed. Raises `SignInRequired` where
+    the session has ended meanwhile.
     """
     values: dict[str, object] = {"proved_at": utcnow()}
     if has_second_factor:
@@ -156,7 +160,30 @@ def prove(person: SignedIn, how: str, *, has_second_factor: bool = False) -> Non
         ).one_or_none()
         if found is None:
             raise SignInRequired
+        renew(person)
         audit.record(audit.Action.PROVED, owner=person.email, how=how)
+
+
+def renew(person: SignedIn) -> None:
+    """Give the session of the present request another token; part of a transaction.
+
+    Whoever copied the cookie of this very browser is out, as with every other device. The
+    answer to the request tells the browser. Raises `SignInRequired` where the session has ended
+    or was renewed meanwhile: of two who hold the same cookie, one goes on.
+    """
+    if renewed.get()[0] == person.token:  # the browser is told of that one
+        return
+    token = new_token()
+    with transaction() as database:
+        found = database.execute(
+            update(Session)
+            .where(Session.token_hash == hash_token(person.token))
+            .values(token_hash=hash_token(token))
+            .returning(Session.id)
+        ).one_or_none()
+        if found is None:
+            raise SignInRequired
+    renewed.set((person.token, token))
 
 
 def end_all(user_id: int, *, but: int | None = None) -> int:

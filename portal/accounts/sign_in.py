@@ -136,6 +136,7 @@ def change_password(person: SignedIn, current: str, new: str, settings: Settings
             raise passwords.not_current()
         user.password_hash = new_hash
         sessions.end_all(user.id, but=person.session_id)
+        sessions.renew(person)
         throttle.clear(by_person)
         people.tell_of_password(user)
         api_tokens.revoke_all(user)

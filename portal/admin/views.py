@@ -84,6 +84,7 @@ def users() -> ResponseReturnValue:
         )
     with filling(form, Conflict) as refused:
         check(form)
+        _prove_for(Role(form.role.data))
         user = people.create(
             form.email.data or "",
             _settings(),
@@ -229,10 +230,22 @@ def audit_csv() -> ResponseReturnValue:
     )
 
 
+def _prove_for(role: Role) -> None:
+    """Ask for a fresh proof before somebody becomes an admin.
+
+    Whoever sits at an unlocked screen, or has a token, could else make an admin of their own,
+    who has a password and can do the rest.
+    """
+    if role is Role.ADMIN:
+        check_fresh_proof()
+
+
 def _act(person: User, form: PersonForm) -> str:
     match request.form.get("action", ""):
         case "save":
             check(form)
+            if not person.is_admin:
+                _prove_for(Role(form.role.data))
             people.save(
                 person,
                 name=form.name.data or "",
@@ -304,6 +317,7 @@ def _reset_password(person: User) -> ResponseReturnValue:
     """
     here = url_for("admin.user", user_id=person.public_id)
     if person.status == "invited":
+        _prove_for(Role(person.role))
         token = people.invite_by_mail(person, _settings())
         facts = {"id": str(person.public_id)}
         return _invited(person, token, f"invitation of {person.public_id}", here, facts)

@@ -15,6 +15,7 @@ from portal.accounts import deletion, people
 from portal.database import transaction
 from portal.models import User, utcnow
 from stage import HOST, NOTHING, browser_with, cookie_of, settings_of
+from two_factor import turn_on
 
 ALICE = "alice@example.org"
 
@@ -68,6 +69,18 @@ def change_password(app: Flask, alice: Browser) -> None:
     assert other.post("/account/password", data).status_code == 303
 
 
+def change_password_there(app: Flask, alice: Browser) -> None:
+    """In the very browser from which the cookie was copied."""
+    data = {"current_password": PASSWORD, "new_password": "five loud rivers bend"}
+    assert alice.post("/account/password", data).status_code == 303
+    assert alice.get("/documents").status_code == 200
+
+
+def turn_second_factor_on_there(app: Flask, alice: Browser) -> None:
+    turn_on(alice)
+    assert alice.get("/documents").status_code == 200
+
+
 def set_password(app: Flask, alice: Browser) -> None:
     with app.app_context():
         people.set_password(people.by_email(ALICE), "nine warm stones rest", settings_of(app))
@@ -90,6 +103,11 @@ def end_others(app: Flask, alice: Browser) -> None:
     assert other.post("/account/sessions", {"action": "end-others"}).status_code == 303
 
 
+def end_others_there(app: Flask, alice: Browser) -> None:
+    assert alice.post("/account/sessions", {"action": "end-others"}).status_code == 303
+    assert alice.get("/documents").status_code == 200
+
+
 def end_all(app: Flask, alice: Browser) -> None:
     with app.app_context():
         people.end_sessions(people.by_email(ALICE))
@@ -108,10 +126,13 @@ def delete(app: Flask, alice: Browser) -> None:
     [
         sign_out,
         change_password,
+        change_password_there,
+        turn_second_factor_on_there,
         set_password,
         disable,
         disable_and_enable,
         end_others,
+        end_others_there,
         end_all,
         delete,
     ],

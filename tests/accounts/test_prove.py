@@ -182,16 +182,23 @@ def test_proof_of_somebody_else_proves_nothing(app: Flask, alice: Browser, bob: 
     assert not is_fresh(alice)
 
 
-def test_guesses_at_the_password_are_throttled_with_those_at_sign_in(
+def test_guesses_at_the_password_are_throttled_apart_from_those_of_strangers(
     app: Flask, stale: Browser
 ) -> None:
+    """Or whoever guesses at an account from elsewhere keeps its owner from every sensitive act."""
+    for _ in range(10):
+        assert Browser(app).sign_in(ALICE, "three loud herons").status_code == 401
+    assert Browser(app).sign_in(ALICE).status_code == 429
+    assert stale.post(PAGE, {"password": PASSWORD}).status_code == 303
+    forget_proof(app, ALICE)
     for _ in range(10):
         assert stale.post(PAGE, {"password": "three loud herons"}).status_code == 422
     response = stale.post(PAGE, {"password": PASSWORD})
     assert response.status_code == 429
     assert response.headers["Retry-After"]
-    assert Browser(app).sign_in(ALICE).status_code == 429
     assert not is_fresh(stale)
+    data = {"current_password": PASSWORD, "new_password": "five loud rivers bend"}
+    assert stale.post("/account/password", data).status_code == 429
 
 
 def test_guesses_at_codes_are_throttled_with_those_at_sign_in(app: Flask, alice: Browser) -> None:
@@ -264,10 +271,11 @@ def test_session_that_has_ended_is_proved_no_more(app: Flask, alice: Browser) ->
     assert events(app, "session.proved") == []
 
 
-def test_copied_cookie_is_as_fresh_as_its_session(app: Flask, stale: Browser) -> None:
+def test_proof_counts_for_no_copied_cookie(app: Flask, stale: Browser) -> None:
     copied = browser_with(app, cookie_of(stale), ALICE)
-    stale.post(PAGE, {"password": PASSWORD})
-    assert is_fresh(copied)
+    assert stale.post(PAGE, {"password": PASSWORD}).status_code == 303
+    assert is_fresh(stale)
+    assert copied.get("/sensitive").location == "/login?next=%2Fsensitive"
 
 
 @pytest.mark.parametrize("target", ["//evil.example", "https://evil.example", "/\\evil", ""])

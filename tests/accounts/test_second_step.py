@@ -11,7 +11,7 @@ from flask import Flask
 from sqlalchemy import func, select
 
 from conftest import PASSWORD, Browser, Cast
-from portal.accounts import pending, people, second_step
+from portal.accounts import pending, people, second_step, throttle
 from portal.accounts.second_step import NobodyWaits
 from portal.database import transaction
 from portal.documents import housekeeping
@@ -155,6 +155,23 @@ def test_guesses_are_throttled_for_the_address(app: Flask, cast: Cast) -> None:
     for browser in browsers:
         statuses += [browser.post(PAGE, {"code": "000000"}).status_code for _ in range(5)]
     assert statuses == [401] * 60 + [429] * 5
+
+
+def test_guesses_of_others_at_the_same_address_do_not_shut_out_a_known_browser(
+    app: Flask, alice: Browser, shown: App
+) -> None:
+    alice.post("/logout")
+    alice.email = ""
+    alice.sign_in(ALICE)
+    alice.email = ""
+    stranger = Browser(app)
+    stranger.sign_in(ALICE)
+    stranger.email = ""
+    with app.app_context():
+        for _ in range(60):
+            throttle.count(throttle.for_address("127.0.0.1"))
+    assert stranger.post(PAGE, {"code": shown.code(1)}).status_code == 429
+    assert alice.post(PAGE, {"code": shown.code(1)}).status_code == 303
 
 
 def test_owner_gets_in_after_the_delay(

@@ -30,6 +30,7 @@ from stage import (
     settings_of,
     twins,
 )
+from two_factor import forget_proof
 
 __all__ = ["told"]
 
@@ -461,3 +462,15 @@ def test_pages_of_the_account_lead_to_each_other(alice: Browser) -> None:
 
 def test_last_seen_of_the_account_is_noted_at_sign_in(app: Flask, alice: Browser) -> None:
     assert user_named(app, ALICE).last_seen_at is not None
+
+
+def test_without_a_fresh_proof_no_device_is_signed_out(app: Flask, alice: Browser) -> None:
+    other = another(app)
+    forget_proof(app, ALICE)
+    thief = browser_with(app, cookie_of(alice), ALICE)
+    for fields in ({"action": "end-others"}, {"action": "end", "id": ids(app)[1]}):
+        response = thief.post("/account/sessions", fields)
+        there = "/account/prove?next=%2Faccount%2Fsessions"
+        assert (response.status_code, response.location) == (303, there)
+        assert thief.post_json("/account/sessions", fields).status_code == 403
+    assert alice.get("/documents").status_code == other.get("/documents").status_code == 200

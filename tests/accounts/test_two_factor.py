@@ -142,10 +142,13 @@ def test_turning_it_on_twice_at_the_same_moment_makes_one(app: Flask, alice: Bro
 
 def test_second_app_is_refused_until_the_first_is_removed(app: Flask, alice: Browser) -> None:
     shown = app_on_page(alice)
-    twin = browser_with(app, cookie_of(alice), ALICE)
+    with alice.client.session_transaction(base_url=settings_of(app).base_url) as kept:
+        sealed = kept["authenticator"]
     turn_on(alice)
+    with alice.client.session_transaction(base_url=settings_of(app).base_url) as kept:
+        kept["authenticator"] = sealed
     (before,) = authenticators(app)
-    response = twin.post(PAGE, {"action": "enable", "code": shown.code(1)})
+    response = alice.post(PAGE, {"action": "enable", "code": shown.code(1)})
     assert response.status_code == 409
     assert authenticators(app) == [before]
 

@@ -10,8 +10,10 @@ import pytest
 from flask import Flask
 
 from conftest import DEED, Browser, Cast, user_named
+from portal.errors import NotFound
 from portal.models import Role
-from stage import NOTHING, at_once, browser_with, cookie_of, events, twins
+from stage import NOTHING, at_once, browser_with, cookie_of, events, program, twins
+from two_factor import forget_proof
 
 ADDRESS = re.compile(r"http://127\.0\.0\.1:8000/invitations/[\w-]+")
 
@@ -112,6 +114,44 @@ def test_two_who_invite_the_same_person_make_one_account(app: Flask, ada: Browse
     answers = at_once(5, lambda n: admins[n].post_json("/admin/users", fields).status_code)
     assert sorted(answers) == [201, 409, 409, 409, 409]
     assert len(events(app, "user.created")) == 2
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_nobody_becomes_an_admin_without_a_fresh_proof(
+    app: Flask, ada: Browser, alice: Browser, as_json: bool
+) -> None:
+    """With a stolen session somebody could else make an admin who has a password of their own."""
+    ada.post("/admin/users", {"email": "carol@example.org", "role": "admin"})
+    carol = f"/admin/users/{user_named(app, 'carol@example.org').public_id}"
+    forget_proof(app, ada.email)
+    for path, fields in (
+        ("/admin/users", {"email": "dan@example.org", "role": "admin"}),
+        (page_of(app, alice), {"action": "save", "name": "Alice", "role": "admin"}),
+        (carol, {"action": "reset-password", "show_address": "y"}),
+    ):
+        response = ada.post_json(path, fields) if as_json else ada.post(path, fields)
+        assert response.status_code == (403 if as_json else 303), path
+        assert as_json or response.location.startswith("/account/prove?next="), path
+    with pytest.raises(NotFound):
+        user_named(app, "dan@example.org")
+    assert user_named(app, alice.email).role == "user"
+    assert len(events(app, "user.invited")) == 1
+    # Everything else that is done to people every day asks for none.
+    fields = {"email": "eve@example.org", "role": "user"}
+    assert ada.post_json("/admin/users", fields).status_code == 201
+    assert ada.post_json(carol, {"action": "save", "name": "C", "role": "admin"}).status_code == 201
+
+
+def test_token_makes_nobody_an_admin(app: Flask, ada: Browser, alice: Browser) -> None:
+    """An admin whom a token made would outlive the token."""
+    token = program(ada, "admin")
+    fields = {"email": "dan@example.org", "role": "admin"}
+    assert token.post("/admin/users", fields).get_json()["reason"] == "fresh_proof"
+    fields = {"action": "save", "name": "Alice", "role": "admin"}
+    assert token.post(page_of(app, alice), fields).get_json()["reason"] == "fresh_proof"
+    assert user_named(app, alice.email).role == "user"
+    fields = {"email": "dan@example.org", "role": "user"}
+    assert token.post("/admin/users", fields).status_code == 201
 
 
 # Changing

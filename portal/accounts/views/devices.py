@@ -14,7 +14,7 @@ from portal.accounts.views import accounts
 from portal.accounts.views.browser import settings
 from portal.audit import reading
 from portal.errors import BadRequest, NotFound
-from portal.gate import wants_json
+from portal.gate import check_fresh_proof, wants_json
 
 _CURSOR = "activity cursor"
 
@@ -30,11 +30,14 @@ def end_sessions() -> ResponseReturnValue:
     me = current_user._get_current_object()
     match request.form.get("action", ""):
         case "end":
+            # Or whoever sits at an unlocked screen could throw its owner out everywhere else.
+            check_fresh_proof()
             if devices.end(me, _asked_for()):
                 session.clear()
                 return ({"ended": 1}, 201) if wants_json() else _to_sign_in()
             ended, done = 1, "That device was signed out."
         case "end-others":
+            check_fresh_proof()
             ended = devices.end_others(me)
             done = "You are signed in nowhere else."
         case _:
