@@ -24,6 +24,9 @@ export function enhance(root) {
   for (const input of root.querySelectorAll("[data-strength]")) watch(input);
   for (const group of root.querySelectorAll("[data-bulk]")) bulk(group);
   for (const choice of root.querySelectorAll("[data-own-days]")) ownDays(choice);
+  for (const here of root.querySelectorAll(".tabs [aria-current], .places [aria-current]")) {
+    bringIntoRow(here);
+  }
 }
 
 /** Everything that listens to the whole page; once. */
@@ -49,6 +52,13 @@ function closeMenus(which) {
   for (const menu of document.querySelectorAll("details[data-menu][open], details.pop[open]")) {
     if (which(menu)) menu.open = false;
   }
+}
+
+/** Move a row of places that is wider than the screen to the one where somebody is. */
+function bringIntoRow(place) {
+  const row = place.closest(".tabs, .places");
+  const end = place.getBoundingClientRect().right - row.getBoundingClientRect().right;
+  if (end > 0) row.scrollLeft += end + 24;
 }
 
 function localise(time) {
