@@ -37,6 +37,8 @@ def test_the_row_of_places_shows_where_one_is(visit: Open) -> None:
         page.goto(path)
         here = page.locator(".tabs [aria-current]")
         expect(here).to_be_in_viewport(ratio=0.95)
+    page.set_viewport_size({"width": 320, "height": 640})  # turned, or the window made smaller
+    expect(page.locator(".tabs [aria-current]")).to_be_in_viewport(ratio=0.95)
 
 
 def test_fingers_have_room(visit: Open) -> None:
