@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, tzinfo
 from typing import NamedTuple
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from flask import Flask, has_request_context
 from flask_login import current_user
 from markupsafe import Markup
+
+from portal.config import is_loopback
 
 _UNITS = ("kB", "MB", "GB", "TB", "PB")
 _MONTHS = (
@@ -193,12 +196,18 @@ def init_app(app: Flask) -> None:
     app.jinja_env.filters["moment"] = moment
     app.jinja_env.filters["day"] = day
     app.jinja_env.globals["media_kind"] = media_kind
+    app.jinja_env.tests["of_this_machine"] = of_this_machine
 
 
 def _for_reader(value: datetime | None, *, with_time: bool) -> Markup:
     if value is None:
         return Markup("–")
     return time_element(value, _reader_timezone(), now=datetime.now(UTC), with_time=with_time)
+
+
+def of_this_machine(url: str) -> bool:
+    """Whether an address leads nowhere but on the machine that runs the portal."""
+    return is_loopback(urlsplit(url).hostname or "")
 
 
 def _reader_timezone() -> str | None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portal import assets, presentation
-from portal.presentation import filesize, media_kind, time_element
+from portal.presentation import filesize, media_kind, of_this_machine, time_element
 
 MARCH = datetime(2026, 3, 3, 14, 2, 5, tzinfo=UTC)
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
@@ -175,3 +175,17 @@ def test_a_plain_date_is_the_same_everywhere(app: Flask, reader: SimpleNamespace
 def test_templates_know_sizes_and_kinds(app: Flask) -> None:
     shown = render(app, "{{ 1500|filesize }}, {{ media_kind('image/png').word }}")
     assert shown == "1.5 kB, Image"
+
+
+@pytest.mark.parametrize(
+    ("url", "is_here"),
+    [
+        ("http://127.0.0.1:8000/s/abc", True),
+        ("http://localhost:8000/s/abc", True),
+        ("http://[::1]:8000/s/abc", True),
+        ("https://documents.example.org/s/abc", False),
+        ("http://192.168.1.5/s/abc", False),
+    ],
+)
+def test_an_address_that_leads_nowhere_else_is_known(url: str, is_here: bool) -> None:
+    assert of_this_machine(url) is is_here

@@ -125,7 +125,11 @@ def invited(token: str, *, lock: bool = False) -> User:
     query = query.with_for_update() if lock else query
     user = db.session.execute(query).scalar_one_or_none()
     if user is None:
-        raise NotFound("This invitation is not valid, or it was used already.")
+        raise NotFound(
+            "This invitation is not valid any more, or it was used already.",
+            cure="Sign in if you have chosen a password. If not, ask whoever invited you"
+            " for a new invitation.",
+        )
     return user
 
 

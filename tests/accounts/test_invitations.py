@@ -164,5 +164,11 @@ def test_unknown_invitation_is_the_page_that_is_not_there(app: Flask, visitor: B
         assert visitor.get(f"/invitations/{made_up}").status_code == 404
 
 
+def test_invitation_that_is_over_says_whom_to_ask(visitor: Browser) -> None:
+    page = visitor.get("/invitations/made-up").text
+    assert "ask whoever invited you for a new invitation" in page
+    assert "your documents" not in page
+
+
 def test_the_token_is_in_no_table(app: Flask, token: str) -> None:
     assert token not in repr(database_dump(app))

@@ -70,6 +70,7 @@ def test_page_leads_there_and_back(stale: Browser, path: str) -> None:
     assert response.location == f"/account/prove?next=%2F{path[1:]}%3Fq%3Da%2526b"
     page = stale.get(response.location).text
     assert f'name="next" value="{path}?q=a%26b"' in page
+    assert '<a class="back" href="/account">' in page
     response = stale.post(PAGE, {"password": PASSWORD, "next": f"{path}?q=a%26b"})
     assert (response.status_code, response.location) == (303, f"{path}?q=a%26b")
     assert stale.get(path).text == "done"

@@ -12,6 +12,7 @@ from flask import Flask
 from conftest import DEED, Browser, Cast, user_named
 from portal.errors import NotFound
 from portal.models import Role
+from portal.presentation import of_this_machine
 from stage import NOTHING, at_once, browser_with, cookie_of, events, program, twins
 from two_factor import forget_proof
 
@@ -40,7 +41,9 @@ def test_invitation_is_made_and_shown_once(app: Flask, ada: Browser, visitor: Br
     fields = {"email": "Carol@Example.org", "name": "Carol", "role": "user", "quota_bytes": "5000"}
     response = ada.post("/admin/users", fields)
     assert (response.status_code, response.location) == (303, "/admin/users")
-    (address,) = set(ADDRESS.findall(ada.get("/admin/users").text))
+    page = ada.get("/admin/users").text
+    (address,) = set(ADDRESS.findall(page))
+    assert ("opens on this computer alone" in page) is of_this_machine(address)
     assert not ADDRESS.search(ada.get("/admin/users").text)
     carol = user_named(app, "carol@example.org")
     assert (carol.name, carol.role, carol.quota_bytes) == ("Carol", "user", 5000)

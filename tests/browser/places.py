@@ -280,6 +280,12 @@ class Stage:
             page.get_by_role("button", name="Sign in").click()
             page.get_by_role("heading", name="One more step").wait_for()
 
+        def give_wrong_code(page: Page) -> None:
+            sign_in_half(page)
+            page.get_by_label("Code", exact=True).fill("12")
+            page.get_by_role("button", name="Sign in").click()
+            page.wait_for_selector(".wrong, [role=alert]")
+
         def choose_short(page: Page) -> None:
             page.get_by_label("Choose a password").fill("short")
             page.get_by_role("button", name="Open the account").click()
@@ -294,6 +300,7 @@ class Stage:
             Place("sign-in-wrong", "", "/login", sign_in_as("nobody@example.org")),
             Place("sign-in-429", "", "/login", sign_in_as("mallory@example.org")),
             Place("sign-in-second-step", "", "/login", sign_in_half),
+            Place("sign-in-second-step-wrong", "", "/login", give_wrong_code),
             Place("invitation", "", self.invitation),
             Place("invitation-wrong", "", self.invitation, choose_short),
             Place("invitation-unknown", "", "/invitations/none"),

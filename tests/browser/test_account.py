@@ -31,6 +31,26 @@ def sign_in(visit: Visit) -> Page:
     return page
 
 
+def test_the_row_of_places_shows_where_one_is(visit: Open) -> None:
+    page = sign_in(visit(viewport=PHONE))
+    for path in ("/account", "/account/sessions", "/account/data", "/account/tokens"):
+        page.goto(path)
+        here = page.locator(".tabs [aria-current]")
+        expect(here).to_be_in_viewport(ratio=0.95)
+    page.set_viewport_size({"width": 320, "height": 640})  # turned, or the window made smaller
+    expect(page.locator(".tabs [aria-current]")).to_be_in_viewport(ratio=0.95)
+
+
+def test_fingers_have_room(visit: Open) -> None:
+    page = sign_in(visit(viewport=PHONE, has_touch=True, is_mobile=True))
+    page.goto("/account/tokens")
+    page.locator("summary", has_text="Make a token").click()
+    for choice in page.locator("label.check").all():
+        box = choice.bounding_box()
+        assert box is not None
+        assert box["height"] >= 44
+
+
 def test_a_lost_phone_is_signed_out_from_the_desk(visit: Open) -> None:
     desk, phone = visit(), visit(viewport=PHONE, user_agent=IPHONE)
     page, lost = sign_in(desk), sign_in(phone)

@@ -24,6 +24,7 @@ export function enhance(root) {
   for (const input of root.querySelectorAll("[data-strength]")) watch(input);
   for (const group of root.querySelectorAll("[data-bulk]")) bulk(group);
   for (const choice of root.querySelectorAll("[data-own-days]")) ownDays(choice);
+  showWhereOneIs();
 }
 
 /** Everything that listens to the whole page; once. */
@@ -43,11 +44,21 @@ export function listen() {
     menu?.querySelector("summary").focus();
   });
   document.addEventListener("submit", once);
+  window.addEventListener("resize", showWhereOneIs);
 }
 
 function closeMenus(which) {
   for (const menu of document.querySelectorAll("details[data-menu][open], details.pop[open]")) {
     if (which(menu)) menu.open = false;
+  }
+}
+
+/** Move a row of places that is wider than the screen to the one where somebody is. */
+function showWhereOneIs() {
+  for (const place of document.querySelectorAll(".tabs [aria-current], .places [aria-current]")) {
+    const row = place.closest(".tabs, .places");
+    const end = place.getBoundingClientRect().right - row.getBoundingClientRect().right;
+    if (end > 0) row.scrollLeft += end + 24;
   }
 }
 
