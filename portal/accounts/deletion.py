@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.orm import Session as DatabaseSession
 
-from portal import audit
-from portal.accounts import browsers, passwords, people, sessions, throttle
+from portal import audit, browsers
+from portal.accounts import passwords, people, sessions, throttle
 from portal.accounts.sessions import SignedIn
 from portal.config import Settings
 from portal.database import transaction

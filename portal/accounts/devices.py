@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import delete, or_, select
 
-from portal import audit
-from portal.accounts import browsers, known_devices, sessions
+from portal import audit, browsers
+from portal.accounts import known_devices, sessions
 from portal.accounts.sessions import SignedIn
 from portal.config import Settings
 from portal.database import transaction

@@ -128,7 +128,7 @@ class TokenForm(FlaskForm):
         "For",
         choices=[
             SelectChoice("token", "A script or program"),
-            SelectChoice("app-password", "A folder on a computer (WebDAV)"),
+            SelectChoice("app-password", "A program that asks for a name and a password"),
         ],
         default="token",
     )

@@ -14,9 +14,9 @@ from typing import Any
 from flask import Flask, current_app
 from sqlalchemy import func, select
 
-from portal import access, audit
+from portal import access, audit, browsers
 from portal.access import Kept
-from portal.accounts import browsers, devices
+from portal.accounts import devices
 from portal.accounts.sessions import SignedIn
 from portal.audit import reading
 from portal.audit.reading import EventLine

@@ -13,8 +13,8 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session as DatabaseSession
 
-from portal import audit, site
-from portal.accounts import api_tokens, browsers, passwords, sessions, throttle
+from portal import audit, browsers, site
+from portal.accounts import api_tokens, passwords, sessions, throttle
 from portal.accounts.emails import checked
 from portal.config import Settings
 from portal.database import transaction

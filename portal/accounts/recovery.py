@@ -30,10 +30,11 @@ def ask(email: str, settings: Settings) -> None:
     email = checked(email)
     throttle.count(throttle.for_reset(email), throttle.for_resets_from(audit.origin.get().address))
     with transaction() as session:
+        # Locked: a reset must not be mailed to an address that is being given up at this moment.
         user = session.execute(
-            select(User).where(
-                User.email == email, User.disabled_at.is_(None), User.password_hash.is_not(None)
-            )
+            select(User)
+            .where(User.email == email, User.disabled_at.is_(None), User.password_hash.is_not(None))
+            .with_for_update()
         ).scalar_one_or_none()
         audit.record(audit.Action.PASSWORD_RESET_ASKED, owner=email)
         token, ends_at = new_token(), utcnow() + timedelta(hours=RESET_HOURS)

@@ -68,16 +68,16 @@ def with_passkey(token: str, answer: str, challenge: str | None, settings: Setti
     Raises `NobodyWaits`, `PasskeyRefused`, and `TooManyTries` after too many from one address.
     """
     waiting = _waiting(token)
-    by_address = _by_address(waiting)
+    by_address = throttle.for_passkeys(audit.origin.get().address)
     try:
-        throttle.count(*by_address)
+        throttle.count(by_address)
         proof = passkeys.verify(answer, challenge, settings)
         if proof.user_id != waiting.user_id:
             raise PasskeyRefused
         with transaction() as session:
             user = _taken(session, waiting, token)
             passkeys.spend(session, proof)
-            throttle.give_back(*by_address)
+            throttle.give_back(by_address)
             return _admit(user, waiting, "passkey", settings)
     except (PasskeyRefused, TooManyTries) as error:
         _note_refusal(waiting.email, "passkey", error)
@@ -91,7 +91,7 @@ def with_passkey_alone(
 
     Raises `PasskeyRefused`, and `TooManyTries` after too many from one address.
     """
-    by_address = throttle.for_address(audit.origin.get().address)
+    by_address = throttle.for_passkeys(audit.origin.get().address)
     try:
         throttle.count(by_address)
         proof = passkeys.verify(answer, challenge, settings)

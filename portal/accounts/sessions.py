@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from flask_login import UserMixin
 from sqlalchemy import LargeBinary, and_, bindparam, delete, exists, or_, select, update
 
-from portal import audit
-from portal.accounts import browsers, known_devices
+from portal import audit, browsers
+from portal.accounts import known_devices
 from portal.config import Settings
 from portal.database import transaction
 from portal.errors import SignInRequired

@@ -50,6 +50,15 @@ def for_address(address: str) -> Limit:
     return Limit("address", network_of(address), 60, timedelta(minutes=15))
 
 
+def for_passkeys(address: str) -> Limit:
+    """Passkeys that were refused, from one network address.
+
+    Apart from `for_address`: no passkey can be guessed, so that whoever has one still gets in
+    while others at the same address guess passwords.
+    """
+    return Limit("passkey", network_of(address), 60, timedelta(minutes=15))
+
+
 def for_proof(email: str) -> Limit:
     """Guesses at the current password by somebody who is signed in already.
 

@@ -77,7 +77,7 @@ def _address(settings: Settings) -> Check:
         return Check(name, True, f"People use {settings.base_url}.")
     host = settings.host.rpartition(":")[0] or settings.host
     if is_loopback(host):
-        detail = f"{settings.base_url} can be reached from this machine alone."
+        detail = f"Not needed yet: {settings.base_url} can be reached from this machine alone."
         return Check(name, True, f"{detail} Put a proxy with https in front before others use it.")
     return Check(
         name,

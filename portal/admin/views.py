@@ -351,7 +351,7 @@ def _invited(
     if _mails_arrive():
         flash(f"The invitation is on its way to {person.email}.", "success")
     else:
-        flash(f"{person.name} has an account. Send them the invitation.", "success")
+        flash(f"{person.name} is invited. Send them the address below.", "success")
     return redirect(back, 303)
 
 

@@ -126,6 +126,10 @@ _SENTENCES: dict[str, str] = {
 }
 
 
+#: Reasons as they stand in the log, for people.
+_REASONS: dict[Any, str] = {"throttled": "too many tries", "wrong": "it was wrong"}
+
+
 def sentence(action: str, owner: str, detail: str) -> str:
     """The event in plain words, without who did it; an action unknown here names itself."""
     template = _SENTENCES.get(action)
@@ -133,6 +137,7 @@ def sentence(action: str, owner: str, detail: str) -> str:
         return action
     somebody = {"owner": owner or "somebody", "email": "somebody"}
     facts: dict[str, Any] = {**somebody, **json.loads(detail or "{}")}
+    facts["reason"] = _REASONS.get(facts.get("reason"), facts.get("reason", "…"))
     label = str(facts.get("label") or "")
     facts["label"] = f" “{label}”" if label else ""
     facts["through"] = f" through the link{facts['label']}" if "link" in facts else ""

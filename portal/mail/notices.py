@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from portal import audit
+from portal import audit, browsers
 from portal.mail import post
 from portal.mail.composing import Letter, one_line
 from portal.models import User, utcnow
@@ -80,7 +80,6 @@ _WORDS: dict[Notice, _Words] = {
 _LABELS = {
     "at": "When",
     "address": "Network address",
-    "user_agent": "Browser",
     "browser": "Browser",
     "device": "Device",
     "name": "Name",
@@ -106,8 +105,9 @@ def tell(user: User, notice: Notice, **facts: Any) -> None:
     words = _WORDS[notice]
     here = audit.origin.get()
     shown = {"at": utcnow(), "address": here.address, **facts}
-    if not {"browser", "device", "user_agent"} & facts.keys():
-        shown["user_agent"] = here.user_agent
+    # In our words: what a browser calls itself is text of whoever acts, and the mail is ours.
+    if here.user_agent and not {"browser", "device"} & facts.keys():
+        shown["browser"] = browsers.in_words(here.user_agent)
     sentence = {"new_email": user.email, "old_email": "another address", **facts}
     letter = Letter(
         "security",

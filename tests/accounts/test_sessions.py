@@ -12,7 +12,8 @@ from sqlalchemy import select, update
 
 from accounts.listening import Told, told
 from conftest import PASSWORD, Browser, Cast, user_named
-from portal.accounts import browsers, people
+from portal import browsers
+from portal.accounts import people
 from portal.database import transaction
 from portal.documents import housekeeping
 from portal.extensions import db

@@ -8,8 +8,8 @@ from flask import flash, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
-from portal import access, sealing
-from portal.accounts import browsers, devices
+from portal import access, browsers, sealing
+from portal.accounts import devices
 from portal.accounts.views import accounts
 from portal.accounts.views.browser import settings
 from portal.audit import reading
