@@ -241,6 +241,7 @@ def test_another_sites_request_is_refused_with_a_valid_token(
     "headers",
     [
         {"Origin": "http://127.0.0.1:8000"},
+        {"Origin": "HTTP://127.0.0.1:8000"},
         {"Origin": "http://localhost:8000"},
         {"Sec-Fetch-Site": "same-origin"},
         {"Sec-Fetch-Site": "none"},

@@ -131,6 +131,16 @@ def test_owner_takes_it_back(
     assert visitor.get(pair[0]).status_code == 404
 
 
+def test_wish_of_somebody_else_is_another(app: Flask, alice: Browser, bob: Browser) -> None:
+    assert ask(alice) == 303
+    assert NEW not in bob.get("/account").text
+    assert ask(bob, "baker@example.com") == 303
+    for browser in (alice, bob):
+        assert "neither has agreed yet" in browser.get("/account").text
+    bob.post("/account/email", {"action": "cancel"})
+    assert NEW in alice.get("/account").text
+
+
 def test_unknown_action_is_refused(app: Flask, pair: tuple[str, str], visitor: Browser) -> None:
     assert visitor.post(pair[0], {"action": "explode"}).status_code == 400
     assert "You agreed" not in visitor.get(pair[0]).text

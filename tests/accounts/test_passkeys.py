@@ -452,6 +452,8 @@ def test_renamed_passkey_has_its_new_name(app: Flask, alice: Browser) -> None:
     assert kept(app)[0].name == "New one"
     (event,) = events(app, "user.passkey_renamed")
     assert event.detail == {"name": "New one", "old_name": "Old"}
+    assert alice.post(PAGE, {**data, "name": "New one"}).status_code == 303
+    assert len(events(app, "user.passkey_renamed")) == 1
     response = alice.post(PAGE, {**data, "name": "x" * 101})
     assert response.status_code == 422
     assert "1 to 100 characters" in response.text
@@ -490,6 +492,14 @@ def test_with_the_last_one_two_factor_and_its_codes_end(app: Flask, alice: Brows
     assert len(events(app, "user.second_factor_off")) == 1
     assert Browser(app).sign_in(ALICE).location == "/documents"
     assert "of 10 left" not in alice.get("/account/two-factor").text
+
+
+def test_removing_one_leaves_all_others(app: Flask, alice: Browser, bob: Browser) -> None:
+    for browser in (alice, alice, bob):
+        add_passkey(browser)
+    first, second, bobs = kept(app)
+    alice.post(PAGE, {"action": "remove", "id": str(second.public_id)})
+    assert [each.id for each in kept(app)] == [first.id, bobs.id]
 
 
 @pytest.mark.parametrize("action", ["rename", "remove"])

@@ -16,7 +16,7 @@ from portal.accounts.second_step import NobodyWaits
 from portal.database import transaction
 from portal.documents import housekeeping
 from portal.extensions import db
-from portal.models import PendingSignIn, Session, utcnow
+from portal.models import Passkey, PendingSignIn, Session, utcnow
 from security_key import SecurityKey, add_passkey, options_to_use
 from stage import (
     at_once,
@@ -346,6 +346,8 @@ def test_own_passkey_finishes_the_sign_in(app: Flask, alice: Browser) -> None:
     response = browser.post(PAGE, {"credential": key.use(options)})
     assert (response.status_code, response.location) == (303, "/documents")
     assert events(app, "session.started")[-1].detail["how"] == "password, passkey"
+    with app.app_context():
+        assert db.session.scalars(select(Passkey.sign_count)).all() == [key.count]
 
 
 def test_passkey_of_somebody_else_finishes_nothing(
