@@ -11,14 +11,15 @@ from flask import Flask
 from sqlalchemy import func, select
 
 from conftest import PASSWORD, Browser, Cast
-from portal.accounts import pending, people, second_step
+from portal.accounts import pending, people, second_step, throttle
 from portal.accounts.second_step import NobodyWaits
 from portal.database import transaction
 from portal.documents import housekeeping
 from portal.extensions import db
-from portal.models import Passkey, PendingSignIn, Session, utcnow
+from portal.models import Passkey, PendingSignIn, Session, Throttle, utcnow
 from security_key import SecurityKey, add_passkey, options_to_use
 from stage import (
+    HOST,
     at_once,
     browser_with,
     cookie_of,
@@ -27,7 +28,7 @@ from stage import (
     settings_of,
     twins,
 )
-from two_factor import App, turn_on
+from two_factor import App, codes_on_page, turn_on
 
 PAGE = "/login/two-factor"
 ALICE = "alice@example.org"
@@ -248,6 +249,7 @@ def test_disabled_person_is_not_let_in(app: Flask, waiting: Browser, shown: App)
     """The account is looked at too, not only the row that waits."""
     with app.app_context(), transaction():
         people.by_email(ALICE).disabled_at = utcnow()
+    assert waiting.get(PAGE).location == "/login"
     assert waiting.post(PAGE, {"code": shown.code(1)}).location == "/login"
     assert rows(app, Session) == 1
 
@@ -375,6 +377,27 @@ def test_too_many_wrong_codes_do_not_stop_a_passkey(app: Flask, alice: Browser) 
         browser.post(PAGE, {"code": "000000"})
     response = browser.post(PAGE, {"credential": key.use(options_to_use(browser))})
     assert response.status_code == 303
+
+
+def test_wrong_proofs_alone_count_against_the_address(app: Flask, alice: Browser) -> None:
+    def tries() -> int | None:
+        here = throttle.for_address(HOST).key
+        with app.app_context():
+            return db.session.scalar(select(Throttle.tries).where(Throttle.key == here))
+
+    key = add_passkey(alice)
+    code, *_ = codes_on_page(alice)
+    for wrong, kind in ((1, "code"), (2, "passkey")):
+        browser = Browser(app)
+        browser.sign_in(ALICE)
+        browser.email = ""
+        assert browser.post(PAGE, {"credential": "{}"}).status_code == 401
+        assert tries() == wrong
+        right = {"code": code}
+        if kind == "passkey":
+            right = {"credential": key.use(options_to_use(browser))}
+        assert browser.post(PAGE, right).status_code == 303
+        assert tries() == wrong
 
 
 def test_second_step_is_a_fresh_proof(app: Flask, waiting: Browser, shown: App) -> None:

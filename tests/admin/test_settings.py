@@ -14,7 +14,7 @@ from portal.accounts.policies import NewAccounts, TwoFactor
 from portal.extensions import db
 from portal.models import Authenticator, Passkey, RecoveryCode
 from security_key import add_passkey
-from stage import database_dump, events
+from stage import database_dump, events, program
 from two_factor import forget_proof, turn_on
 
 PAGE = "/admin/settings"
@@ -156,6 +156,14 @@ def test_reset_takes_a_fresh_proof(app: Flask, ada: Browser, alice: Browser) -> 
     forget_proof(app, ADA)
     response = ada.post(person(app), {"action": "reset-two-factor"})
     assert response.location.startswith("/account/prove?next=%2Fadmin%2Fusers%2F")
+    assert rows(app) == [1, 10, 0]
+
+
+def test_program_resets_nobody(app: Flask, ada: Browser, alice: Browser) -> None:
+    """A token is no proof that its owner is there."""
+    turn_on(alice)
+    response = program(ada, "admin").post(person(app), {"action": "reset-two-factor"})
+    assert (response.status_code, response.get_json()["reason"]) == (403, "fresh_proof")
     assert rows(app) == [1, 10, 0]
 
 
