@@ -73,6 +73,8 @@ def test_first_one_turns_two_factor_on_and_brings_recovery_codes(
     other.sign_in(ALICE)
     add_passkey(alice)
     assert len(codes_on_page(alice)) == 10
+    with app.app_context():
+        assert db.session.scalars(select(Session.has_second_factor)).all() == [True]
     assert other.get("/documents").status_code == 302
     assert Browser(app).sign_in(ALICE).location == "/login/two-factor"
     assert len(events(app, "user.second_factor_on")) == 1

@@ -307,6 +307,8 @@ def test_next_leads_to_no_other_site(stale: Browser, target: str) -> None:
 def test_page_offers_what_the_person_has(app: Flask, alice: Browser, bob: Browser) -> None:
     assert "With your password" in alice.get(PAGE).text
     assert "With a code" not in alice.get(PAGE).text
+    add_passkey(alice)
+    assert "With a code" in alice.get(PAGE).text  # one that replaces the passkey
     turn_on(bob)
     assert "With a code" in bob.get(PAGE).text
     add_passkey(bob)

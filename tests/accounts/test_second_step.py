@@ -202,7 +202,24 @@ def test_one_waiting_sign_in_becomes_one_session(app: Flask, alice: Browser) -> 
     assert rows(app, Session) == 2
 
 
+def test_one_that_is_done_leaves_the_others_waiting(
+    app: Flask, waiting: Browser, shown: App
+) -> None:
+    elsewhere = Browser(app)
+    elsewhere.sign_in(ALICE)
+    assert waiting.post(PAGE, {"code": shown.code(1)}).status_code == 303
+    assert elsewhere.get(PAGE).status_code == 200
+    assert rows(app, PendingSignIn) == 1
+
+
 # What ends it
+
+
+def test_nobody_takes_one_that_has_ended(app: Flask, waiting: Browser, time_machine: Any) -> None:
+    token = token_in(waiting)
+    time_machine.move_to(utcnow() + pending.LASTS)
+    with app.app_context():
+        assert not pending.take(token)
 
 
 def test_it_ends_after_ten_minutes(
