@@ -593,6 +593,14 @@ def test_what_is_done_through_a_token_says_so_in_the_audit_log(
     assert "token" not in uploaded.detail
 
 
+def test_use_of_one_is_no_use_of_another(app: Flask, alice: Browser) -> None:
+    used, _ = (program(alice, "documents:read") for _ in range(2))
+    used.open("/documents")
+    with app.app_context():
+        noted = db.session.scalars(select(ApiToken.last_address).order_by(ApiToken.id)).all()
+    assert noted == ["127.0.0.1", ""]
+
+
 def test_last_use_is_noted_at_most_once_a_minute(
     app: Flask, alice: Browser, deed: dict[str, Any], time_machine: Any
 ) -> None:

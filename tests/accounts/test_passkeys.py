@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import time
 from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
@@ -59,9 +60,10 @@ def refused_to_add(browser: Browser, credential: str) -> int:
 # Adding
 
 
-def test_added_passkey_is_on_the_page(app: Flask, alice: Browser) -> None:
+def test_added_passkey_is_on_the_page(app: Flask, alice: Browser, bob: Browser) -> None:
     add_passkey(alice, "Blue key")
     assert "Blue key" in alice.get(PAGE).text
+    assert "Blue key" not in bob.get(PAGE).text
     (event,) = events(app, "user.passkey_added")
     assert (event.actor, event.owner, event.detail["name"]) == (ALICE, ALICE, "Blue key")
 
@@ -317,6 +319,31 @@ def test_answer_without_a_question_signs_nobody_in(app: Flask, alice: Browser) -
     elsewhere = options_to_use(Browser(app))
     response = Browser(app).post("/login", {"credential": key.use(elsewhere)})
     assert response.status_code == 401
+
+
+@pytest.mark.parametrize("asked", ["soon", "", "in a minute"])
+def test_question_that_we_did_not_put_is_none(app: Flask, alice: Browser, asked: str) -> None:
+    key, settings = add_passkey(alice), settings_of(app)
+    at = str(int(time.time()) + 60) if asked == "in a minute" else asked
+    with app.app_context():
+        challenge = f"{at}.text"
+        answer = key.use(passkeys.request_options(None, challenge, settings))
+        with pytest.raises(PasskeyRefused):
+            passkeys.verify(answer, challenge, settings)
+
+
+def test_answer_of_a_known_passkey_without_its_parts_is_refused(app: Flask, alice: Browser) -> None:
+    key = add_passkey(alice)
+    browser = Browser(app)
+    answer = json.loads(key.use(options_to_use(browser))) | {"response": "text"}
+    assert browser.post("/login", {"credential": json.dumps(answer)}).status_code == 401
+
+
+def test_way_to_a_device_that_nobody_knows_is_passed_over(app: Flask, alice: Browser) -> None:
+    answer = json.loads(SecurityKey().make(options_to_make(alice)))
+    answer["response"]["transports"] = ["usb", "a string"]
+    assert refused_to_add(alice, json.dumps(answer)) == 303
+    assert kept(app)[0].transports == "usb"
 
 
 def test_answer_works_once(app: Flask, alice: Browser) -> None:
