@@ -195,6 +195,13 @@ def test_guessing_at_the_password_is_throttled(app: Flask, alice: Browser) -> No
     assert ask(alice) == 429
 
 
+def test_right_password_forgets_the_wrong_ones(app: Flask, alice: Browser) -> None:
+    for _ in range(9):
+        ask(alice, password="wrong wrong")
+    assert ask(alice) == 303
+    assert ask(alice, password="wrong wrong") == 422
+
+
 def test_portal_does_not_mail_strangers_without_end(app: Flask, alice: Browser) -> None:
     answers = [ask(alice, f"{number}@example.com") for number in range(6)]
     assert answers == [303] * 5 + [429]
