@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from conftest import PASSWORD, Browser, Cast, user_named
-from portal.accounts import email_change, people
+from portal.accounts import email_change, passwords, people
+from portal.database import transaction
 from portal.documents import housekeeping
 from portal.errors import Conflict
 from portal.extensions import db
@@ -200,6 +201,26 @@ def test_right_password_forgets_the_wrong_ones(app: Flask, alice: Browser) -> No
         ask(alice, password="wrong wrong")
     assert ask(alice) == 303
     assert ask(alice, password="wrong wrong") == 422
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"password_hash": "another"}, {"email": "other@example.com"}, {"disabled_at": utcnow()}],
+)
+def test_account_that_changes_while_the_password_is_checked_keeps_its_address(
+    app: Flask, alice: Browser, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
+) -> None:
+    check = passwords.check_password
+
+    def slowly(*args: Any) -> bool:
+        with transaction() as session:
+            session.execute(update(people.User).values(change))
+        return check(*args)
+
+    alice.token()
+    monkeypatch.setattr(passwords, "check_password", slowly)
+    assert ask(alice) == 422
+    assert outbox(app) == []
 
 
 def test_portal_does_not_mail_strangers_without_end(app: Flask, alice: Browser) -> None:
