@@ -283,7 +283,7 @@ def _page_of_form() -> str:
 
 
 def _to_sign_in() -> ResponseReturnValue:
-    if request.path.startswith("/api/") or wants_json():
+    if wants_json():
         raise SignInRequired
     path = request.full_path if request.query_string else request.path
     return redirect(f"/login?{urlencode({'next': path})}", 302)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import ssl
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -67,6 +68,17 @@ class PostOffice:
         self.envelopes.append(envelope)
         self.tls.append(session.ssl is not None)
         return "250 OK"
+
+    def path_about(self, about: str, url: str) -> str:
+        """The path, on the portal at `url`, in the newest mail about something; awaits the mail."""
+        deadline = time.monotonic() + 15
+        while time.monotonic() < deadline:
+            for mail in reversed(self.taken):
+                if about in str(mail["Subject"]):
+                    path: str = text_of(mail).partition(url)[2].split()[0]
+                    return path
+            time.sleep(0.05)
+        raise AssertionError([str(mail["Subject"]) for mail in self.taken])
 
     def server(self, security: str = "none", **changes: str) -> SmtpServer:
         """As the portal's setting has it."""

@@ -17,13 +17,13 @@ from werkzeug.test import TestResponse
 
 from conftest import DEED, PASSWORD, Browser, user_named
 from portal import audit, database
-from portal.accounts import api_tokens, people
+from portal.accounts import api_tokens, people, throttle
 from portal.accounts.api_tokens import Scope
 from portal.config import Settings
 from portal.database import transaction
 from portal.errors import NotFound
 from portal.extensions import db
-from portal.models import ApiToken, Role, utcnow
+from portal.models import ApiToken, AuditEvent, Role, Throttle, utcnow
 from stage import (
     FORM_TYPE,
     NOTHING,
@@ -415,6 +415,21 @@ def everywhere_dead(app: Flask, token: str, document_id: str) -> bool:
     ) and script.open("/nothing").status_code in {401, 429}
 
 
+def test_refusal_is_noted_where_it_came_from(app: Flask, alice: Browser) -> None:
+    """And not where the request before it came from, which the same thread has answered."""
+    elsewhere, here = ({"REMOTE_ADDR": f"192.0.2.{number}"} for number in (1, 2))
+    alice.get("/documents", environ_overrides=elsewhere)
+    Program(app, WRONG).open("/documents", environ_overrides=here)
+    with app.app_context():
+        refused = db.session.scalars(select(AuditEvent).order_by(AuditEvent.seq.desc())).first()
+        assert refused
+        assert (refused.action, refused.actor) == ("token.refused", "visitor")
+        assert refused.address == "192.0.2.2"
+        counted = db.session.scalars(select(Throttle.key)).all()
+    assert throttle.for_tokens("192.0.2.2").key in counted
+    assert throttle.for_tokens("192.0.2.1").key not in counted
+
+
 def test_made_up_token_is_refused_the_same_everywhere(
     app: Flask, alice: Browser, deed: dict[str, Any]
 ) -> None:
@@ -576,6 +591,14 @@ def test_what_is_done_through_a_token_says_so_in_the_audit_log(
     assert "Renamed “deed.pdf” to “house.pdf” with the token “Backup at home”" in page
     (uploaded,) = events(app, "document.uploaded")
     assert "token" not in uploaded.detail
+
+
+def test_use_of_one_is_no_use_of_another(app: Flask, alice: Browser) -> None:
+    used, _ = (program(alice, "documents:read") for _ in range(2))
+    used.open("/documents")
+    with app.app_context():
+        noted = db.session.scalars(select(ApiToken.last_address).order_by(ApiToken.id)).all()
+    assert noted == ["127.0.0.1", ""]
 
 
 def test_last_use_is_noted_at_most_once_a_minute(

@@ -237,10 +237,18 @@ def test_another_sites_request_is_refused_with_a_valid_token(
     assert database_dump(app) == before
 
 
+def test_page_with_a_secret_address_may_hide_its_origin(
+    alice: Browser, visitor: Browser, deed: dict[str, Any]
+) -> None:
+    path = f"{alice.share(deed)['path']}/download"
+    assert visitor.client.post(path, headers={"Origin": "null"}).status_code == 303
+
+
 @pytest.mark.parametrize(
     "headers",
     [
         {"Origin": "http://127.0.0.1:8000"},
+        {"Origin": "HTTP://127.0.0.1:8000"},
         {"Origin": "http://localhost:8000"},
         {"Sec-Fetch-Site": "same-origin"},
         {"Sec-Fetch-Site": "none"},

@@ -12,7 +12,7 @@ from sqlalchemy import delete, func, insert, select, update
 
 from accounts.listening import Told, told
 from conftest import PASSWORD, Browser, Cast, user_named
-from portal.accounts import deletion, people
+from portal.accounts import deletion, passwords, people
 from portal.database import transaction
 from portal.documents import housekeeping
 from portal.extensions import db
@@ -23,12 +23,22 @@ from portal.models import (
     DiscardedBlob,
     Document,
     Identity,
+    Mail,
     Passkey,
     Role,
     User,
     utcnow,
 )
-from stage import at_once, browser_with, cookie_of, database_dump, events, settings_of, stored_files
+from stage import (
+    at_once,
+    browser_with,
+    cookie_of,
+    database_dump,
+    events,
+    make_token,
+    settings_of,
+    stored_files,
+)
 from stage import twins as twins_of
 
 __all__ = ["told"]
@@ -140,6 +150,21 @@ def test_account_without_a_password_cannot_ask(app: Flask, alice: Browser) -> No
     with app.app_context(), transaction() as session:
         session.execute(update(User).values(password_hash=None))
     assert ask(alice, "None").status_code == 422
+    assert user_named(app, ALICE).deletion_asked_at is None
+
+
+def test_password_changed_while_it_is_checked_asks_for_nothing(
+    app: Flask, alice: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check = passwords.check_password
+
+    def slowly(*args: Any) -> bool:
+        with transaction() as session:
+            session.execute(update(User).values(password_hash="another"))
+        return check(*args)
+
+    monkeypatch.setattr(passwords, "check_password", slowly)
+    ask(alice)
     assert user_named(app, ALICE).deletion_asked_at is None
 
 
@@ -287,6 +312,8 @@ def test_everything_goes_but_the_log(
     trashed = alice.upload("gone.txt", b"gone")
     alice.post(f"{trashed['url']}/delete")
     bobs = bob.upload("Bob's plan.pdf", b"plan")
+    bobs_link = bob.share(bobs)
+    make_token(bob, "documents:read")  # told by a mail that waits
     fill(app)
     ask(alice)
     let_days_pass(app)
@@ -306,6 +333,9 @@ def test_everything_goes_but_the_log(
     assert visitor.get(link["path"]).status_code == 410
     assert "Ask whoever sent it to you" in visitor.get(link["path"]).text
     assert bob.get(bobs["download_url"]).data == b"plan"
+    assert visitor.get(bobs_link["path"]).status_code == 200
+    with app.app_context():
+        assert bob.email in db.session.scalars(select(Mail.recipient)).all()
 
     log = database_dump(app)
     traces = {name: rows for name, rows in log.items() if name != "audit_events"}
@@ -430,6 +460,46 @@ def test_interrupted_deletion_goes_on_when_asked_again(
     assert "it waits for you" in ada.get("/admin").text
     assert ada.post(page, {"action": "delete"}).status_code == 303
     assert ada.get(page).status_code == 404
+
+
+def test_wish_taken_back_in_the_middle_keeps_the_account(
+    app: Flask, alice: Browser, ada: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delete_some = deletion._delete_some
+
+    def taken_back(user_id: int) -> bool:
+        more = delete_some(user_id)
+        with transaction() as session:
+            session.execute(update(User).values(deletion_asked_at=None))
+        return more
+
+    ask(alice)
+    let_days_pass(app)
+    page = page_of(app, ALICE)
+    monkeypatch.setattr(deletion, "_delete_some", taken_back)
+    assert ada.post(page, {"action": "delete"}).status_code == 409
+    assert user_named(app, ALICE).deleted_at is None
+
+
+def test_document_that_comes_at_the_last_moment_goes_too(
+    app: Flask,
+    alice: Browser,
+    ada: Browser,
+    deed: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    delete_some = deletion._delete_some
+    seen = iter([False])  # nothing is there yet when it is looked the first time
+
+    def late(user_id: int) -> bool:
+        return next(seen) if seen.__length_hint__() else delete_some(user_id)
+
+    ask(alice)
+    let_days_pass(app)
+    monkeypatch.setattr(deletion, "_delete_some", late)
+    assert ada.post(page_of(app, ALICE), {"action": "delete"}).status_code == 303
+    with app.app_context():
+        assert db.session.scalar(select(func.count(Document.id))) == 0
 
 
 def test_program_is_told(app: Flask, alice: Browser, ada: Browser) -> None:

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from conftest import PASSWORD, Browser, Cast, user_named
-from portal.accounts import email_change, people
+from portal.accounts import email_change, passwords, people
+from portal.database import transaction
 from portal.documents import housekeeping
 from portal.errors import Conflict
 from portal.extensions import db
@@ -131,6 +132,16 @@ def test_owner_takes_it_back(
     assert visitor.get(pair[0]).status_code == 404
 
 
+def test_wish_of_somebody_else_is_another(app: Flask, alice: Browser, bob: Browser) -> None:
+    assert ask(alice) == 303
+    assert NEW not in bob.get("/account").text
+    assert ask(bob, "baker@example.com") == 303
+    for browser in (alice, bob):
+        assert "neither has agreed yet" in browser.get("/account").text
+    bob.post("/account/email", {"action": "cancel"})
+    assert NEW in alice.get("/account").text
+
+
 def test_unknown_action_is_refused(app: Flask, pair: tuple[str, str], visitor: Browser) -> None:
     assert visitor.post(pair[0], {"action": "explode"}).status_code == 400
     assert "You agreed" not in visitor.get(pair[0]).text
@@ -183,6 +194,33 @@ def test_field_that_breaks_a_rule_sends_nothing(
 def test_guessing_at_the_password_is_throttled(app: Flask, alice: Browser) -> None:
     assert [ask(alice, password="wrong wrong") for _ in range(10)] == [422] * 10
     assert ask(alice) == 429
+
+
+def test_right_password_forgets_the_wrong_ones(app: Flask, alice: Browser) -> None:
+    for _ in range(9):
+        ask(alice, password="wrong wrong")
+    assert ask(alice) == 303
+    assert ask(alice, password="wrong wrong") == 422
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"password_hash": "another"}, {"email": "other@example.com"}, {"disabled_at": utcnow()}],
+)
+def test_account_that_changes_while_the_password_is_checked_keeps_its_address(
+    app: Flask, alice: Browser, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
+) -> None:
+    check = passwords.check_password
+
+    def slowly(*args: Any) -> bool:
+        with transaction() as session:
+            session.execute(update(people.User).values(change))
+        return check(*args)
+
+    alice.token()
+    monkeypatch.setattr(passwords, "check_password", slowly)
+    assert ask(alice) == 422
+    assert outbox(app) == []
 
 
 def test_portal_does_not_mail_strangers_without_end(app: Flask, alice: Browser) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import time
 from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
@@ -59,9 +60,10 @@ def refused_to_add(browser: Browser, credential: str) -> int:
 # Adding
 
 
-def test_added_passkey_is_on_the_page(app: Flask, alice: Browser) -> None:
+def test_added_passkey_is_on_the_page(app: Flask, alice: Browser, bob: Browser) -> None:
     add_passkey(alice, "Blue key")
     assert "Blue key" in alice.get(PAGE).text
+    assert "Blue key" not in bob.get(PAGE).text
     (event,) = events(app, "user.passkey_added")
     assert (event.actor, event.owner, event.detail["name"]) == (ALICE, ALICE, "Blue key")
 
@@ -73,6 +75,8 @@ def test_first_one_turns_two_factor_on_and_brings_recovery_codes(
     other.sign_in(ALICE)
     add_passkey(alice)
     assert len(codes_on_page(alice)) == 10
+    with app.app_context():
+        assert db.session.scalars(select(Session.has_second_factor)).all() == [True]
     assert other.get("/documents").status_code == 302
     assert Browser(app).sign_in(ALICE).location == "/login/two-factor"
     assert len(events(app, "user.second_factor_on")) == 1
@@ -320,6 +324,31 @@ def test_answer_without_a_question_signs_nobody_in(app: Flask, alice: Browser) -
     assert response.status_code == 401
 
 
+@pytest.mark.parametrize("asked", ["soon", "", "in a minute"])
+def test_question_that_we_did_not_put_is_none(app: Flask, alice: Browser, asked: str) -> None:
+    key, settings = add_passkey(alice), settings_of(app)
+    at = str(int(time.time()) + 60) if asked == "in a minute" else asked
+    with app.app_context():
+        challenge = f"{at}.text"
+        answer = key.use(passkeys.request_options(None, challenge, settings))
+        with pytest.raises(PasskeyRefused):
+            passkeys.verify(answer, challenge, settings)
+
+
+def test_answer_of_a_known_passkey_without_its_parts_is_refused(app: Flask, alice: Browser) -> None:
+    key = add_passkey(alice)
+    browser = Browser(app)
+    answer = json.loads(key.use(options_to_use(browser))) | {"response": "text"}
+    assert browser.post("/login", {"credential": json.dumps(answer)}).status_code == 401
+
+
+def test_way_to_a_device_that_nobody_knows_is_passed_over(app: Flask, alice: Browser) -> None:
+    answer = json.loads(SecurityKey().make(options_to_make(alice)))
+    answer["response"]["transports"] = ["usb", "a string"]
+    assert refused_to_add(alice, json.dumps(answer)) == 303
+    assert kept(app)[0].transports == "usb"
+
+
 def test_answer_works_once(app: Flask, alice: Browser) -> None:
     key = add_passkey(alice)
     browser = Browser(app)
@@ -455,6 +484,8 @@ def test_renamed_passkey_has_its_new_name(app: Flask, alice: Browser) -> None:
     assert kept(app)[0].name == "New one"
     (event,) = events(app, "user.passkey_renamed")
     assert event.detail == {"name": "New one", "old_name": "Old"}
+    assert alice.post(PAGE, {**data, "name": "New one"}).status_code == 303
+    assert len(events(app, "user.passkey_renamed")) == 1
     response = alice.post(PAGE, {**data, "name": "x" * 101})
     assert response.status_code == 422
     assert "1 to 100 characters" in response.text
@@ -493,6 +524,14 @@ def test_with_the_last_one_two_factor_and_its_codes_end(app: Flask, alice: Brows
     assert len(events(app, "user.second_factor_off")) == 1
     assert Browser(app).sign_in(ALICE).location == "/documents"
     assert "of 10 left" not in alice.get("/account/two-factor").text
+
+
+def test_removing_one_leaves_all_others(app: Flask, alice: Browser, bob: Browser) -> None:
+    for browser in (alice, alice, bob):
+        add_passkey(browser)
+    first, second, bobs = kept(app)
+    alice.post(PAGE, {"action": "remove", "id": str(second.public_id)})
+    assert [each.id for each in kept(app)] == [first.id, bobs.id]
 
 
 @pytest.mark.parametrize("action", ["rename", "remove"])

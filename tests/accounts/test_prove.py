@@ -9,14 +9,16 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 
 from conftest import PASSWORD, Browser, Cast
 from portal.accounts import people, proof, sessions
 from portal.accounts.policies import TwoFactor
 from portal.database import transaction
 from portal.errors import Invalid, SignInRequired
+from portal.extensions import db
 from portal.gate import check_fresh_proof, needs_fresh_proof
-from portal.models import utcnow
+from portal.models import Passkey, utcnow
 from security_key import SecurityKey, add_passkey, options_to_use
 from stage import at_once, browser_with, cookie_of, database_dump, events, settings_of
 from two_factor import decide, forget_proof, turn_on
@@ -134,6 +136,8 @@ def test_passkey_proves(app: Flask, alice: Browser) -> None:
     assert alice.post(PAGE, {"credential": key.use(options)}).status_code == 303
     assert is_fresh(alice)
     assert events(app, "session.proved")[-1].detail == {"how": "passkey"}
+    with app.app_context():
+        assert db.session.scalars(select(Passkey.sign_count)).all() == [key.count]
 
 
 def test_program_may_prove_too(stale: Browser) -> None:
@@ -169,6 +173,21 @@ def test_wrong_proof_is_in_the_log(app: Flask, stale: Browser) -> None:
     (event,) = events(app, "session.second_factor_refused")
     assert (event.actor, event.owner) == (ALICE, ALICE)
     assert event.detail == {"how": "password", "reason": "wrong"}
+
+
+def test_every_refusal_is_in_the_log(app: Flask, alice: Browser) -> None:
+    turn_on(alice)
+    forget_proof(app, ALICE)
+    tries = [{"code": "000000"}] * 6 + [{"credential": "{}"}]
+    tries += [{"password": "three loud herons"}] * 11
+    for fields in tries:
+        alice.post(PAGE, fields)
+    noted = [tuple(each.detail.values()) for each in events(app, "session.second_factor_refused")]
+    assert sorted(noted) == sorted(
+        [("code", "wrong")] * 5
+        + [("code", "throttled"), ("passkey", "wrong"), ("password", "throttled")]
+        + [("password", "wrong")] * 10
+    )
 
 
 def test_proof_of_somebody_else_proves_nothing(app: Flask, alice: Browser, bob: Browser) -> None:
@@ -218,6 +237,15 @@ def test_right_proof_forgets_the_wrong_ones(app: Flask, stale: Browser) -> None:
         stale.post(PAGE, {"password": "three loud herons"})
     assert stale.post(PAGE, {"password": PASSWORD}).status_code == 303
     assert stale.post(PAGE, {"password": "three loud herons"}).status_code == 422
+
+
+def test_right_code_forgets_the_wrong_ones(app: Flask, alice: Browser) -> None:
+    shown, _ = turn_on(alice)
+    forget_proof(app, ALICE)
+    for _ in range(4):
+        alice.post(PAGE, {"code": "000000"})
+    assert alice.post(PAGE, {"code": shown.code(1)}).status_code == 303
+    assert alice.post(PAGE, {"code": "000000"}).status_code == 422
 
 
 def test_proof_counts_in_its_own_session_alone(app: Flask, alice: Browser, bob: Browser) -> None:
@@ -288,6 +316,8 @@ def test_next_leads_to_no_other_site(stale: Browser, target: str) -> None:
 def test_page_offers_what_the_person_has(app: Flask, alice: Browser, bob: Browser) -> None:
     assert "With your password" in alice.get(PAGE).text
     assert "With a code" not in alice.get(PAGE).text
+    add_passkey(alice)
+    assert "With a code" in alice.get(PAGE).text  # one that replaces the passkey
     turn_on(bob)
     assert "With a code" in bob.get(PAGE).text
     add_passkey(bob)

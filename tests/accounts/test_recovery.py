@@ -17,7 +17,16 @@ from portal.extensions import db
 from portal.models import Mail, PasswordReset, PendingSignIn, utcnow
 from portal.tokens import hash_token
 from post_office import link_in, mails_to, outbox, text_of
-from stage import at_once, browser_with, cookie_of, database_dump, events, facts, settings_of
+from stage import (
+    at_once,
+    browser_with,
+    cookie_of,
+    database_dump,
+    events,
+    facts,
+    program,
+    settings_of,
+)
 
 NEW = "five loud rivers bend"
 ALICE = "alice@example.org"
@@ -309,6 +318,13 @@ def test_every_session_ends(app: Flask, path: str, alice: Browser, visitor: Brow
     assert reset(visitor, path) == 303
     for browser in (alice, copied):
         assert browser.get("/documents").status_code == 302
+
+
+def test_every_token_ends(app: Flask, path: str, alice: Browser, visitor: Browser) -> None:
+    script = program(alice, "documents:read")
+    assert script.open("/documents").status_code == 200
+    assert reset(visitor, path) == 303
+    assert script.open("/documents").status_code == 401
 
 
 def test_browser_of_somebody_else_is_signed_out_too(app: Flask, path: str, bob: Browser) -> None:

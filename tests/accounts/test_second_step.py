@@ -16,9 +16,10 @@ from portal.accounts.second_step import NobodyWaits
 from portal.database import transaction
 from portal.documents import housekeeping
 from portal.extensions import db
-from portal.models import PendingSignIn, Session, utcnow
+from portal.models import Passkey, PendingSignIn, Session, Throttle, utcnow
 from security_key import SecurityKey, add_passkey, options_to_use
 from stage import (
+    HOST,
     at_once,
     browser_with,
     cookie_of,
@@ -27,7 +28,7 @@ from stage import (
     settings_of,
     twins,
 )
-from two_factor import App, turn_on
+from two_factor import App, codes_on_page, turn_on
 
 PAGE = "/login/two-factor"
 ALICE = "alice@example.org"
@@ -218,7 +219,24 @@ def test_one_waiting_sign_in_becomes_one_session(app: Flask, alice: Browser) -> 
     assert rows(app, Session) == 2
 
 
+def test_one_that_is_done_leaves_the_others_waiting(
+    app: Flask, waiting: Browser, shown: App
+) -> None:
+    elsewhere = Browser(app)
+    elsewhere.sign_in(ALICE)
+    assert waiting.post(PAGE, {"code": shown.code(1)}).status_code == 303
+    assert elsewhere.get(PAGE).status_code == 200
+    assert rows(app, PendingSignIn) == 1
+
+
 # What ends it
+
+
+def test_nobody_takes_one_that_has_ended(app: Flask, waiting: Browser, time_machine: Any) -> None:
+    token = token_in(waiting)
+    time_machine.move_to(utcnow() + pending.LASTS)
+    with app.app_context():
+        assert not pending.take(token)
 
 
 def test_it_ends_after_ten_minutes(
@@ -265,6 +283,7 @@ def test_disabled_person_is_not_let_in(app: Flask, waiting: Browser, shown: App)
     """The account is looked at too, not only the row that waits."""
     with app.app_context(), transaction():
         people.by_email(ALICE).disabled_at = utcnow()
+    assert waiting.get(PAGE).location == "/login"
     assert waiting.post(PAGE, {"code": shown.code(1)}).location == "/login"
     assert rows(app, Session) == 1
 
@@ -363,6 +382,8 @@ def test_own_passkey_finishes_the_sign_in(app: Flask, alice: Browser) -> None:
     response = browser.post(PAGE, {"credential": key.use(options)})
     assert (response.status_code, response.location) == (303, "/documents")
     assert events(app, "session.started")[-1].detail["how"] == "password, passkey"
+    with app.app_context():
+        assert db.session.scalars(select(Passkey.sign_count)).all() == [key.count]
 
 
 def test_passkey_of_somebody_else_finishes_nothing(
@@ -390,6 +411,27 @@ def test_too_many_wrong_codes_do_not_stop_a_passkey(app: Flask, alice: Browser) 
         browser.post(PAGE, {"code": "000000"})
     response = browser.post(PAGE, {"credential": key.use(options_to_use(browser))})
     assert response.status_code == 303
+
+
+def test_wrong_proofs_alone_count_against_the_address(app: Flask, alice: Browser) -> None:
+    def tries() -> int | None:
+        here = throttle.for_address(HOST).key
+        with app.app_context():
+            return db.session.scalar(select(Throttle.tries).where(Throttle.key == here))
+
+    key = add_passkey(alice)
+    code, *_ = codes_on_page(alice)
+    for wrong, kind in ((1, "code"), (2, "passkey")):
+        browser = Browser(app)
+        browser.sign_in(ALICE)
+        browser.email = ""
+        assert browser.post(PAGE, {"credential": "{}"}).status_code == 401
+        assert tries() == wrong
+        right = {"code": code}
+        if kind == "passkey":
+            right = {"credential": key.use(options_to_use(browser))}
+        assert browser.post(PAGE, right).status_code == 303
+        assert tries() == wrong
 
 
 def test_second_step_is_a_fresh_proof(app: Flask, waiting: Browser, shown: App) -> None:

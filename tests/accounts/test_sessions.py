@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 from accounts.listening import Told, told
 from conftest import PASSWORD, Browser, Cast, user_named
 from portal import browsers
-from portal.accounts import people
+from portal.accounts import known_devices, people
 from portal.database import transaction
 from portal.documents import housekeeping
 from portal.extensions import db
@@ -273,6 +273,25 @@ def test_people_who_share_a_browser_are_known_one_by_one(
         sign_in_again(alice, email=email)
         assert device_cookie(alice) == token
         assert [email for email, _ in told.of(Notice.NEW_DEVICE)] == ["bob@example.org"]
+
+
+def test_signing_devices_out_leaves_those_of_others_known(
+    app: Flask, alice: Browser, bob: Browser
+) -> None:
+    cookie = bob.client.get_cookie("portal_device", domain="127.0.0.1")
+    assert cookie
+    alice.post("/account/sessions", {"action": "end-others"})
+    with app.app_context():
+        assert known_devices.is_known(user_named(app, bob.email).id, cookie.value)
+
+
+def test_device_cookie_that_is_none_of_ours_is_replaced(app: Flask, alice: Browser) -> None:
+    browser = Browser(app)
+    browser.client.set_cookie("portal_device", "guessable", domain="127.0.0.1")
+    browser.sign_in(alice.email)
+    cookie = browser.client.get_cookie("portal_device", domain="127.0.0.1")
+    assert cookie
+    assert len(cookie.value) == 43
 
 
 def test_device_cookie_is_closed_and_lasts_a_year(app: Flask, alice: Browser) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from conftest import PASSWORD, Browser
-from portal.accounts import people, throttle
+from portal.accounts import passwords, people, throttle
 from portal.accounts.throttle import Limit
 from portal.errors import Busy, TooManyTries
 from portal.extensions import db
@@ -316,6 +316,24 @@ def test_password_set_by_an_admin_lets_somebody_in_who_was_shut_out(
     with app.app_context():
         people.set_password(people.by_email("alice@example.org"), new, settings_of(app))
     assert Browser(app).sign_in("alice@example.org", new).status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("/account/email", {"new_email": "archer@example.com", "current_password": PASSWORD}),
+        ("/account/delete", {"action": "ask", "password": PASSWORD}),
+        ("/account/password", {"current_password": PASSWORD, "new_password": "five loud rivers"}),
+    ],
+)
+def test_own_password_that_could_not_be_checked_costs_no_tries(
+    alice: Browser, monkeypatch: pytest.MonkeyPatch, path: str, fields: dict[str, str]
+) -> None:
+    def busy(*_args: Any) -> bool:
+        raise Busy
+
+    monkeypatch.setattr(passwords, "check_password", busy)
+    assert {alice.post(path, fields).status_code for _ in range(12)} == {503}
 
 
 def test_flood_is_told_that_the_portal_is_busy_and_costs_no_tries(make_app: Any) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from conftest import PASSWORD, Browser, Cast, user_named
 from portal import audit
 from portal.accounts import api_tokens, people
-from portal.accounts.api_tokens import AppPasswordRefused, Scope
+from portal.accounts.api_tokens import AppPasswordRefused, Scope, TokenRefused
 from portal.accounts.emails import normalised
 from portal.documents import housekeeping
 from portal.errors import PortalError, TooManyTries
@@ -222,6 +222,29 @@ def test_ended_token_leaves_the_list(alice: Browser) -> None:
     assert "You have no tokens" in alice.get(PATH).text
     again = alice.post_json(PATH, {"action": "revoke", "id": token["id"]})
     assert again.status_code == 404
+
+
+def owner_of(app: Flask, text: str) -> str:
+    with app.app_context():
+        return api_tokens.with_token(text).email
+
+
+def test_ending_one_leaves_the_others(alice: Browser) -> None:
+    one, other = (make_token(alice, "documents:read", name=name) for name in ("one", "other"))
+    assert alice.post(PATH, {"action": "revoke", "id": one["id"]}).status_code == 303
+    with pytest.raises(TokenRefused):
+        owner_of(alice.app, one["token"])
+    assert owner_of(alice.app, other["token"]) == alice.email
+
+
+def test_token_that_has_expired_is_not_counted(
+    app: Flask, alice: Browser, time_machine: Any
+) -> None:
+    make_token(alice, "documents:read", days="1")
+    make_token(alice, "documents:read", days="2")
+    time_machine.move_to(utcnow() + timedelta(days=1, seconds=1))
+    with app.app_context():
+        assert api_tokens.count_live(people.by_email(alice.email).id) == 1
 
 
 def test_nobody_ends_the_token_of_another(

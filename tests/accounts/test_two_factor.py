@@ -10,10 +10,11 @@ from flask import Flask
 from sqlalchemy import select
 
 from conftest import PASSWORD, Browser, Cast
-from portal.accounts import people, second_factor
+from portal.accounts import passkeys, people, second_factor, sessions
 from portal.accounts.policies import TwoFactor
-from portal.accounts.second_factor import CodeRefused
+from portal.accounts.second_factor import CodeRefused, Factors
 from portal.database import transaction
+from portal.errors import Invalid
 from portal.extensions import db
 from portal.models import Authenticator, RecoveryCode, utcnow
 from security_key import add_passkey
@@ -153,6 +154,34 @@ def test_second_app_is_refused_until_the_first_is_removed(app: Flask, alice: Bro
     assert authenticators(app) == [before]
 
 
+def test_turning_it_on_forgets_the_wrong_codes(app: Flask, alice: Browser) -> None:
+    shown = app_on_page(alice)
+    for _ in range(4):
+        alice.post(PAGE, {"action": "enable", "code": "000000"})
+    assert alice.post(PAGE, {"action": "enable", "code": shown.code()}).status_code == 303
+    forget_proof(app, ALICE)
+    assert alice.post("/account/prove", {"code": "000000"}).status_code == 422
+
+
+def test_app_beside_a_passkey_ends_no_session(app: Flask, alice: Browser) -> None:
+    add_passkey(alice)
+    other = Browser(app)
+    other.sign_in(ALICE)
+    assert other.post("/login/two-factor", {"code": codes_on_page(alice)[0]}).status_code == 303
+    turn_on(alice)
+    assert other.get("/documents").status_code == 200
+
+
+def test_key_that_is_none_of_ours_is_a_wrong_code(app: Flask, alice: Browser) -> None:
+    interface: Any = app.session_interface
+    token = interface.get_signing_serializer(app).loads(cookie_of(alice))["_user_id"]
+    with app.app_context():
+        person = sessions.load(token, settings_of(app))
+        assert person
+        with pytest.raises(Invalid):
+            second_factor.turn_on(person, "sealed elsewhere", "000000", settings_of(app))
+
+
 # Off, and new codes
 
 
@@ -201,6 +230,27 @@ def test_new_codes_end_the_old_ones(app: Flask, alice: Browser) -> None:
     browser.sign_in(ALICE)
     assert browser.post("/login/two-factor", {"code": old[0]}).status_code == 401
     assert browser.post("/login/two-factor", {"code": new[0]}).status_code == 303
+
+
+def test_codes_of_somebody_else_stay_and_count_for_nothing(
+    app: Flask, alice: Browser, bob: Browser
+) -> None:
+    turn_on(bob)
+    add_passkey(bob)
+    with app.app_context():
+        assert second_factor.of(people.by_email(ALICE).id) == Factors(None, 0, 0)
+    add_passkey(alice)
+    assert len(codes_on_page(alice)) == 10
+    assert alice.post(PAGE, {"action": "new-codes"}).status_code == 303
+    with app.app_context():
+        mine = passkeys.listed(people.by_email(ALICE).id)
+        assert len(mine) == 1
+        id_ = str(mine[0].public_id)
+    assert alice.post("/account/passkeys", {"action": "remove", "id": id_}).status_code == 303
+    with app.app_context():
+        assert second_factor.of(people.by_email(ALICE).id) == Factors(None, 0, 0)
+        bobs = second_factor.of(people.by_email(bob.email).id)
+    assert (bobs.is_on, bobs.passkeys, bobs.codes_left) == (True, 1, 10)
 
 
 def test_unknown_action_changes_nothing(app: Flask, alice: Browser) -> None:

@@ -9,12 +9,12 @@ from flask import Flask
 from sqlalchemy import func, select
 
 from conftest import Browser, user_named
-from portal.accounts import policies
+from portal.accounts import people, policies
 from portal.accounts.policies import NewAccounts, TwoFactor
 from portal.extensions import db
 from portal.models import Authenticator, Passkey, RecoveryCode
 from security_key import add_passkey
-from stage import database_dump, events
+from stage import database_dump, events, program
 from two_factor import forget_proof, turn_on
 
 PAGE = "/admin/settings"
@@ -47,6 +47,20 @@ def test_decision_is_in_force_at_once_and_in_the_log(app: Flask, ada: Browser) -
     assert ada.get(PAGE).location == "/account/two-factor"
     changes = [each.detail for each in events(app, "policy.changed")]
     assert {"policy": "two_factor", "old": "", "new": "admins"} in changes
+
+
+def test_who_is_shut_out_has_nothing_to_set_up(app: Flask, ada: Browser, bob: Browser) -> None:
+    assert "2 people have to." in ada.get(PAGE).text
+    with app.app_context():
+        people.disable(people.by_email(bob.email))
+    assert "2 people have to." not in ada.get(PAGE).text
+
+
+def test_what_holds_already_is_not_noted_again(app: Flask, ada: Browser) -> None:
+    fields = {"two_factor": "optional", "new_accounts": "anyone"}
+    for _ in range(2):
+        assert ada.post(PAGE, fields).status_code == 303
+        assert len(events(app, "policy.changed")) == 2
 
 
 def test_session_that_exists_already_is_asked_too(ada: Browser, alice: Browser) -> None:
@@ -142,6 +156,14 @@ def test_reset_takes_a_fresh_proof(app: Flask, ada: Browser, alice: Browser) -> 
     forget_proof(app, ADA)
     response = ada.post(person(app), {"action": "reset-two-factor"})
     assert response.location.startswith("/account/prove?next=%2Fadmin%2Fusers%2F")
+    assert rows(app) == [1, 10, 0]
+
+
+def test_program_resets_nobody(app: Flask, ada: Browser, alice: Browser) -> None:
+    """A token is no proof that its owner is there."""
+    turn_on(alice)
+    response = program(ada, "admin").post(person(app), {"action": "reset-two-factor"})
+    assert (response.status_code, response.get_json()["reason"]) == (403, "fresh_proof")
     assert rows(app) == [1, 10, 0]
 
 

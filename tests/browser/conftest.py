@@ -8,8 +8,9 @@ from playwright.sync_api import Browser
 
 from browser.chromium import Visit, executable, launched
 from conftest import missing
-from live.fixtures import module_database, own_database, portal
+from live.fixtures import live_portal, module_database, own_database, portal
 from live.running import LivePortal
+from post_office import PostOffice, post_office
 
 __all__ = ["module_database", "own_database", "portal"]
 
@@ -41,3 +42,23 @@ def visit(chromium: Browser, portal: LivePortal) -> Iterator[Open]:
     for made in visits:
         made.close()
     assert complaints == []
+
+
+@pytest.fixture
+def office() -> Iterator[PostOffice]:
+    with post_office() as office:
+        yield office
+
+
+@pytest.fixture
+def mailing(own_database: str, office: PostOffice) -> Iterator[LivePortal]:
+    """A running portal that sends its mail, with Ada, who is an admin, and Alice."""
+    settings = {
+        "PORTAL_SMTP_URL": f"smtp://127.0.0.1:{office.port}",
+        "PORTAL_MAIL_FROM": "Documents <portal@example.org>",
+    }
+    with live_portal(own_database, **settings) as portal:
+        portal.create_user("ada@example.org", "Ada Admin", admin=True)
+        portal.create_user("alice@example.org", "Alice Archer")
+        portal.start()
+        yield portal

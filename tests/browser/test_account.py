@@ -10,6 +10,7 @@ from urllib.parse import urljoin
 from playwright.sync_api import Page, expect
 
 from browser.chromium import PHONE, Visit
+from browser.pages import is_in, sign_in
 from live.client import Bytes
 from live.real_files import pdf
 from live.running import PASSWORD, LivePortal
@@ -22,13 +23,10 @@ IPHONE = (
 )
 
 
-def sign_in(visit: Visit) -> Page:
-    page = visit.go("/login")
-    page.get_by_label("E-mail address").fill(ALICE)
-    page.get_by_label("Password", exact=True).fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("heading", name="Documents", exact=True)).to_be_visible()
-    return page
+def come_in(visit: Visit) -> Page:
+    sign_in(visit.page, ALICE)
+    is_in(visit.page)
+    return visit.page
 
 
 def test_the_row_of_places_shows_where_one_is(visit: Open) -> None:
@@ -53,7 +51,7 @@ def test_fingers_have_room(visit: Open) -> None:
 
 def test_a_lost_phone_is_signed_out_from_the_desk(visit: Open) -> None:
     desk, phone = visit(), visit(viewport=PHONE, user_agent=IPHONE)
-    page, lost = sign_in(desk), sign_in(phone)
+    page, lost = come_in(desk), come_in(phone)
     page.get_by_label("Your account").click()
     page.get_by_role("link", name="Your account").click()
     page.get_by_role("link", name="Devices").click()
@@ -72,8 +70,8 @@ def test_a_lost_phone_is_signed_out_from_the_desk(visit: Open) -> None:
 
 def test_all_other_devices_are_signed_out_from_a_phone(visit: Open) -> None:
     desk, phone = visit(), visit(viewport=PHONE, user_agent=IPHONE)
-    sign_in(desk)
-    page = sign_in(phone)
+    come_in(desk)
+    page = come_in(phone)
     phone.go("/account/sessions")
     page.get_by_text("Sign out all others").first.click()
     page.get_by_role("button", name="Sign out all others").click()
@@ -93,7 +91,7 @@ def test_everything_is_downloaded_and_its_checksums_fit(visit: Open, portal: Liv
     client.post_json(f"{gone['url']}/delete")
 
     alice = visit()
-    page = sign_in(alice)
+    page = come_in(alice)
     alice.go("/account/data")
     with page.expect_download() as download:
         page.get_by_role("button", name="Download everything").click()
@@ -127,7 +125,7 @@ def test_everything_is_downloaded_and_its_checksums_fit(visit: Open, portal: Liv
 def test_activity_is_told_in_plain_words(visit: Open, portal: LivePortal) -> None:
     portal.client(ALICE).upload_one("Plan of the garden.pdf", Bytes(pdf()))
     alice = visit()
-    page = sign_in(alice)
+    page = come_in(alice)
     alice.go("/account/activity")
     expect(page.get_by_text("Uploaded “Plan of the garden.pdf”")).to_be_visible()
     expect(page.get_by_text("Signed in").first).to_be_visible()
@@ -135,7 +133,7 @@ def test_activity_is_told_in_plain_words(visit: Open, portal: LivePortal) -> Non
 
 def test_wish_to_be_deleted_is_taken_back(visit: Open) -> None:
     alice = visit()
-    page = sign_in(alice)
+    page = come_in(alice)
     alice.go("/account/data")
     page.get_by_role("link", name="Ask for deletion").click()
     page.get_by_label("Your password").fill(PASSWORD)

@@ -2,49 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-
-import pytest
+from collections.abc import Callable
 
 from browser.chromium import Visit
-from live.fixtures import live_portal
+from browser.pages import fill_sign_in, is_in
 from live.running import LivePortal
-from post_office import PostOffice, post_office, text_of
+from post_office import PostOffice
 
 ALICE, NEW = "alice@example.org", "five loud rivers bend"
-
-
-@pytest.fixture
-def office() -> Iterator[PostOffice]:
-    with post_office() as office:
-        yield office
-
-
-@pytest.fixture
-def mailing(own_database: str, office: PostOffice) -> Iterator[LivePortal]:
-    """A running portal that sends its mail."""
-    settings = {
-        "PORTAL_SMTP_URL": f"smtp://127.0.0.1:{office.port}",
-        "PORTAL_MAIL_FROM": "Documents <portal@example.org>",
-    }
-    with live_portal(own_database, **settings) as portal:
-        portal.create_user("ada@example.org", "Ada Admin", admin=True)
-        portal.create_user(ALICE, "Alice Archer")
-        portal.start()
-        yield portal
-
-
-def newest(office: PostOffice, about: str, portal: LivePortal) -> str:
-    """The path in the mail about something, which comes within seconds."""
-    deadline = time.monotonic() + 15
-    while time.monotonic() < deadline:
-        for mail in reversed(office.taken):
-            if about in str(mail["Subject"]):
-                path: str = text_of(mail).partition(portal.url)[2].split()[0]
-                return path
-        time.sleep(0.1)
-    raise AssertionError([str(mail["Subject"]) for mail in office.taken])
 
 
 def test_forgotten_password_is_chosen_anew_by_mail(
@@ -56,15 +21,13 @@ def test_forgotten_password_is_chosen_anew_by_mail(
     page.get_by_label("E-mail address").fill(ALICE)
     page.get_by_role("button", name="Mail me the link").click()
     page.get_by_text("Look into your mail").wait_for()
-    visitor.go(newest(office, "choose a new password", mailing))
+    visitor.go(office.path_about("choose a new password", mailing.url))
     page.get_by_label("New password").fill(NEW)
     page.get_by_role("button", name="Change the password").click()
     page.get_by_text("Your password was changed").wait_for()
-    page.get_by_label("E-mail address").fill(ALICE)
-    page.get_by_label("Password", exact=True).fill(NEW)
-    page.get_by_role("button", name="Sign in").click()
-    page.get_by_role("heading", name="Documents").first.wait_for()
-    newest(office, "your password was changed", mailing)
+    fill_sign_in(page, ALICE, NEW)
+    is_in(page)
+    office.path_about("your password was changed", mailing.url)
 
 
 def test_change_of_address_is_agreed_to_in_two_mails(
@@ -78,7 +41,7 @@ def test_change_of_address_is_agreed_to_in_two_mails(
     page.get_by_text("neither has agreed yet").wait_for()
     stranger = visit(at=mailing)
     for about in ("a change of your e-mail address", "confirm your e-mail address"):
-        stranger.go(newest(office, about, mailing))
+        stranger.go(office.path_about(about, mailing.url))
         stranger.page.get_by_role("button", name="I agree").click()
         stranger.page.wait_for_load_state()
     stranger.page.get_by_text("The address is archer@example.com now").wait_for()
@@ -105,4 +68,4 @@ def test_admin_sees_what_did_not_arrive_and_sends_it_again(
     office.to_recipient = ""
     page.get_by_role("button", name="Try again: the mail to carol@example.org").click()
     page.get_by_text("It is tried again").wait_for()
-    newest(office, "your invitation", mailing)
+    office.path_about("your invitation", mailing.url)

@@ -4,31 +4,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
 
-import pyotp
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
-from playwright.sync_api import CDPSession, Page, expect
+from playwright.sync_api import Page, expect
 
 from browser.chromium import DESKTOP, PHONE, Visit
+from browser.device import AtLocalhost, Device
+from browser.pages import (
+    add_passkey,
+    app_on_page,
+    enter_code,
+    recovery_codes,
+    sign_in,
+    sign_out,
+    turn_on,
+)
 from live.fixtures import live_portal
 from live.running import PASSWORD, LivePortal
 
 Open = Callable[..., Visit]
 ALICE = "alice@example.org"
-
-
-@dataclass
-class AtLocalhost:
-    """The portal under the one name of this machine at which browsers use passkeys."""
-
-    portal: LivePortal
-
-    @property
-    def url(self) -> str:
-        return f"http://localhost:{self.portal.port}"
 
 
 @pytest.fixture
@@ -40,69 +36,18 @@ def fresh(own_database: str) -> Iterator[LivePortal]:
         yield portal
 
 
-class Device:
-    """What Chromium's virtual authenticator stands for: a phone or laptop with a sensor."""
-
-    def __init__(self, visit: Visit) -> None:
-        self.session: CDPSession = visit.context.new_cdp_session(visit.page)
-        self.session.send("WebAuthn.enable")
-        options = {
-            "protocol": "ctap2",
-            "transport": "internal",
-            "hasResidentKey": True,
-            "hasUserVerification": True,
-            "isUserVerified": True,
-            "automaticPresenceSimulation": True,
-        }
-        made = self.session.send("WebAuthn.addVirtualAuthenticator", {"options": options})
-        self.id = made["authenticatorId"]
-
-    def passkeys(self) -> list[dict[str, Any]]:
-        found = self.session.send("WebAuthn.getCredentials", {"authenticatorId": self.id})
-        credentials: list[dict[str, Any]] = found["credentials"]
-        return credentials
-
-    def know_the_owner(self, is_owner: bool) -> None:
-        facts = {"authenticatorId": self.id, "isUserVerified": is_owner}
-        self.session.send("WebAuthn.setUserVerified", facts)
-
-
-def sign_in(page: Page) -> None:
-    page.goto("/login")
-    page.get_by_label("E-mail address").fill(ALICE)
-    page.get_by_label("Password", exact=True).fill(PASSWORD)
-    page.get_by_role("button", name="Sign in", exact=True).click()
-
-
-def sign_out(page: Page) -> None:
-    page.get_by_label("Your account, ").click()
-    page.get_by_role("button", name="Sign out").click()
-    expect(page).to_have_url(re.compile("/login$"))
-
-
-def add_passkey(page: Page, name: str) -> None:
-    page.goto("/account/passkeys")
-    page.get_by_label("Name (optional)").fill(name)
-    page.get_by_role("button", name="Add a passkey").click()
-
-
 def test_from_a_password_to_a_sign_in_without_one(visit: Open, fresh: LivePortal) -> None:
     alice = visit(at=AtLocalhost(fresh))
     page, device = alice.page, Device(alice)
-    sign_in(page)
+    sign_in(page, ALICE)
     expect(page).to_have_url(re.compile("/documents$"))
 
     # The authenticator app
-    page.goto("/account/two-factor")
-    app = pyotp.TOTP(page.get_by_label("Key", exact=True).input_value())
-    page.get_by_label("Code from the app").fill("000000")
-    page.get_by_role("button", name="Turn on").click()
+    app = app_on_page(page)
+    turn_on(page, "000000")
     expect(page.get_by_text("This code is not right")).to_be_visible()
-    page.get_by_label("Code from the app").fill(app.now())
-    page.get_by_role("button", name="Turn on").click()
-    codes = page.locator("#recovery-codes li")
-    expect(codes).to_have_count(10)
-    code = codes.first.inner_text()
+    turn_on(page, app.code())
+    code, *_ = recovery_codes(page)
 
     # A passkey
     add_passkey(page, "Laptop")
@@ -122,14 +67,13 @@ def test_from_a_password_to_a_sign_in_without_one(visit: Open, fresh: LivePortal
 
     # A password takes a second proof now
     sign_out(page)
-    sign_in(page)
+    sign_in(page, ALICE)
     expect(page.get_by_role("heading", name="One more step")).to_be_visible()
     page.get_by_role("button", name="Use a passkey").click()
     expect(page).to_have_url(re.compile("/documents$"))
     sign_out(page)
-    sign_in(page)
-    page.get_by_label("Code").fill(code)
-    page.get_by_role("button", name="Sign in", exact=True).click()
+    sign_in(page, ALICE)
+    enter_code(page, code)
     expect(page).to_have_url(re.compile("/documents$"))
     page.goto("/account/two-factor")
     expect(page.get_by_text("9 of 10 left")).to_be_visible()
@@ -153,11 +97,11 @@ def test_from_a_password_to_a_sign_in_without_one(visit: Open, fresh: LivePortal
 def test_passkey_alone_is_set_up_renamed_and_removed(visit: Open, fresh: LivePortal) -> None:
     alice = visit(at=AtLocalhost(fresh))
     page, device = alice.page, Device(alice)
-    sign_in(page)
+    sign_in(page, ALICE)
     page.goto("/account/passkeys")
     page.get_by_label("Name (optional)").fill("Lapttop")
     page.get_by_label("Name (optional)").press("Enter")
-    expect(page.locator("#recovery-codes li")).to_have_count(10)
+    assert len(recovery_codes(page)) == 10
     assert len(device.passkeys()) == 1
     page.goto("/account/passkeys")
     page.get_by_label("Rename Lapttop").click()
@@ -175,9 +119,9 @@ def test_passkey_alone_is_set_up_renamed_and_removed(visit: Open, fresh: LivePor
 def test_device_that_does_not_know_its_owner_opens_nothing(visit: Open, fresh: LivePortal) -> None:
     alice = visit(at=AtLocalhost(fresh))
     page, device = alice.page, Device(alice)
-    sign_in(page)
+    sign_in(page, ALICE)
     add_passkey(page, "Laptop")
-    expect(page.locator("#recovery-codes li")).to_have_count(10)
+    assert len(recovery_codes(page)) == 10
     sign_out(page)
     device.know_the_owner(False)
     page.get_by_role("button", name="Sign in with a passkey").click()
@@ -196,19 +140,16 @@ def test_browser_without_passkeys_says_so_and_the_rest_works(
     page = alice.go("/login")
     expect(page.get_by_text("This browser cannot use passkeys")).to_be_visible()
     expect(page.get_by_role("button", name="Sign in with a passkey")).to_be_hidden()
-    sign_in(page)
+    sign_in(page, ALICE)
     expect(page).to_have_url(re.compile("/documents$"))
 
 
 def test_two_factor_is_turned_on_without_scripts(visit: Open, fresh: LivePortal) -> None:
     alice = visit(at=AtLocalhost(fresh), java_script_enabled=False)
     page = alice.page
-    sign_in(page)
-    page.goto("/account/two-factor")
-    app = pyotp.TOTP(page.get_by_label("Key", exact=True).input_value())
-    page.get_by_label("Code from the app").fill(app.now())
-    page.get_by_role("button", name="Turn on").click()
-    expect(page.locator("#recovery-codes li")).to_have_count(10)
+    sign_in(page, ALICE)
+    turn_on(page, app_on_page(page).code())
+    assert len(recovery_codes(page)) == 10
     expect(page.get_by_role("button", name="Copy all")).to_be_hidden()
 
 
@@ -217,7 +158,7 @@ def test_axe_finds_nothing_where_passkeys_work(visit: Open, fresh: LivePortal) -
     page, _ = alice.page, Device(alice)
     page.goto("/login")
     wrong = looked_at(page)
-    sign_in(page)
+    sign_in(page, ALICE)
     add_passkey(page, "Laptop")
     page.locator("#recovery-codes").wait_for()
     for path in ("/account/passkeys", "/account/prove"):

@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from browser.chromium import PHONE, Visit
+from browser.pages import strength
 from live.fixtures import live_portal
 from live.running import PASSWORD, LivePortal
 
@@ -35,10 +36,6 @@ def invitation(portal: LivePortal) -> str:
     return address
 
 
-def words(page: Page) -> Locator:
-    return page.locator(".strength-words")
-
-
 def paste(page: Page, field: Locator, text: str) -> None:
     """As from the clipboard: one event with the whole text."""
     field.focus()
@@ -48,20 +45,20 @@ def paste(page: Page, field: Locator, text: str) -> None:
 def test_invited_person_sees_how_strong_it_is_while_typing(visit: Open, invitation: str) -> None:
     page = visit(viewport=PHONE).go(invitation)
     field = page.get_by_label("Choose a password")
-    expect(words(page)).to_be_hidden()
+    expect(strength(page)).to_be_hidden()
     field.press_sequentially("heron", delay=30)
-    expect(words(page)).to_have_text("Use at least 12 characters.")
-    expect(words(page)).to_have_attribute("role", "status")
+    expect(strength(page)).to_have_text("Use at least 12 characters.")
+    expect(strength(page)).to_have_attribute("role", "status")
     field.fill("Grace Green 2026")
-    expect(words(page)).to_contain_text("your own name")
+    expect(strength(page)).to_contain_text("your own name")
     field.fill("password1234")
-    expect(words(page)).to_contain_text("most common")
+    expect(strength(page)).to_contain_text("most common")
     expect(page.locator(".strength-bar .is-on")).to_have_count(1)
     field.fill(PASSWORD)
-    expect(words(page)).to_have_text("Strength: strong.")
+    expect(strength(page)).to_have_text("Strength: strong.")
     expect(page.locator(".strength-bar .is-on")).to_have_count(4)
     field.fill("")
-    expect(words(page)).to_be_hidden()
+    expect(strength(page)).to_be_hidden()
     field.fill(PASSWORD)
     page.get_by_role("button", name="Open the account").click()
     expect(page.get_by_role("heading", name="Documents", exact=True)).to_be_visible()
@@ -75,9 +72,9 @@ def test_first_admin_is_judged_by_what_the_form_says(visit: Open, fresh: LivePor
     field = page.get_by_label("Choose a password")
     for own in ("ada.lovelace99", "Harbour Archive 1"):
         field.fill(own)
-        expect(words(page)).to_contain_text("your own name")
+        expect(strength(page)).to_contain_text("your own name")
     field.fill(PASSWORD)
-    expect(words(page)).to_have_text("Strength: strong.")
+    expect(strength(page)).to_have_text("Strength: strong.")
 
 
 def test_signed_in_person_changes_it_by_keyboard_alone(visit: Open, portal: LivePortal) -> None:
@@ -98,7 +95,7 @@ def test_signed_in_person_changes_it_by_keyboard_alone(visit: Open, portal: Live
     page.keyboard.press("Tab")
     expect(page.get_by_label("New password")).to_be_focused()
     page.keyboard.type(NEW)
-    expect(words(page)).to_have_text("Strength: strong.")
+    expect(strength(page)).to_have_text("Strength: strong.")
     page.keyboard.press("Enter")
     expect(page.get_by_text("Your password was changed.")).to_be_visible()
     portal.visitor().sign_in("kim@example.org", NEW)
@@ -110,7 +107,7 @@ def test_pasted_password_arrives_whole(visit: Open, portal: LivePortal) -> None:
     page = visit("lee@example.org").go("/account")
     paste(page, page.get_by_label("Current password"), PASSWORD)
     paste(page, page.get_by_label("New password"), long)
-    expect(words(page)).to_have_text("Strength: strong.")
+    expect(strength(page)).to_have_text("Strength: strong.")
     page.get_by_role("button", name="Change the password").click()
     expect(page.get_by_text("Your password was changed.")).to_be_visible()
     again = visit().go("/login")
@@ -150,10 +147,10 @@ def test_who_types_fast_asks_seldom_and_the_last_answer_stays(visit: Open) -> No
     asked: list[str] = []
     page.on("request", lambda r: asked.append(r.url) if r.url.endswith("/strength") else None)
     page.get_by_label("New password").press_sequentially(NEW, delay=20)
-    expect(words(page)).to_have_text("Strength: strong.")
+    expect(strength(page)).to_have_text("Strength: strong.")
     assert 1 <= len(asked) <= 4
     page.get_by_label("New password").press("Backspace")
-    expect(words(page)).to_have_text(re.compile("^Strength: "))
+    expect(strength(page)).to_have_text(re.compile("^Strength: "))
 
 
 def test_portal_that_cannot_be_asked_keeps_nobody_from_choosing(visit: Open) -> None:
@@ -161,4 +158,4 @@ def test_portal_that_cannot_be_asked_keeps_nobody_from_choosing(visit: Open) -> 
     page.route("**/account/password/strength", lambda route: route.fulfill(body="an error page"))
     page.get_by_label("New password").fill(NEW)
     page.wait_for_timeout(800)
-    expect(words(page)).to_be_hidden()
+    expect(strength(page)).to_be_hidden()

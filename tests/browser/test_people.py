@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Download, Locator, Page, expect
+from playwright.sync_api import Download, Page, expect
 
 from browser.chromium import PHONE, Visit
+from browser.pages import choose, fill_sign_in, row, sign_out
 from live.client import Bytes
 from live.fixtures import live_portal
 from live.real_files import pdf, png
@@ -28,12 +29,6 @@ def fresh(own_database: str) -> Iterator[LivePortal]:
     with live_portal(own_database) as portal:
         portal.start()
         yield portal
-
-
-def fill_sign_in(page: Page, email: str, password: str = PASSWORD) -> None:
-    page.get_by_label("E-mail address").fill(email)
-    page.get_by_label("Password", exact=True).fill(password)
-    page.get_by_role("button", name="Sign in").click()
 
 
 def drop(page: Page, files: dict[str, bytes]) -> None:
@@ -53,19 +48,8 @@ def drop(page: Page, files: dict[str, bytes]) -> None:
         page.dispatch_event("body", kind, {"dataTransfer": transfer})
 
 
-def choose(page: Page, *paths: Path) -> None:
-    """Choose files through the button."""
-    with page.expect_file_chooser() as chooser:
-        page.get_by_text("Upload", exact=True).first.click()
-    chooser.value.set_files([str(path) for path in paths])
-
-
 def saved(download: Download) -> tuple[str, bytes]:
     return download.suggested_filename, download.path().read_bytes()
-
-
-def row(page: Page, name: str) -> Locator:
-    return page.get_by_role("row").filter(has_text=name)
 
 
 def test_the_first_start_ends_with_an_admin(visit: Open, fresh: LivePortal) -> None:
@@ -94,8 +78,7 @@ def test_signing_in_brings_one_where_one_was_going(visit: Open) -> None:
     expect(page.get_by_role("alert").or_(page.locator(".wrong")).first).to_be_visible()
     fill_sign_in(page, ALICE)
     expect(page.get_by_role("heading", name="Trash", exact=True)).to_be_visible()
-    page.get_by_label("Your account").click()
-    page.get_by_role("button", name="Sign out").click()
+    sign_out(page)
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     alice.go("/documents")
     assert alice.path == "/login"
