@@ -60,9 +60,10 @@ _OWN = (
 )
 
 
-def ask(person: SignedIn, password: str, settings: Settings) -> None:
+def ask(person: SignedIn, password: str | None, settings: Settings) -> None:
     """Note that `person` wants their account deleted, and mail it to them.
 
+    `password` is None for an account without one: let it prove itself in another way first.
     Asked again, the grace time goes on from the first time. Raises `Invalid` for a wrong
     password, `TooManyTries` after too many.
     """
@@ -70,11 +71,13 @@ def ask(person: SignedIn, password: str, settings: Settings) -> None:
     throttle.count(by_person)
     known = db.session.scalar(select(User.password_hash).where(User.id == person.user_id))
     db.session.commit()
-    with throttle.judging(by_person):
-        is_right = passwords.check_password(password, known, settings.bcrypt_rounds)
+    if password is None:
+        is_right = known is None
+    else:
+        with throttle.judging(by_person):
+            is_right = passwords.check_password(password, known, settings.bcrypt_rounds)
     if not is_right:
-        problem = "This is not your password."
-        raise Invalid(problem, errors={"password": problem})
+        raise _not_your_password()
     with transaction() as session:
         throttle.clear(by_person)
         now = utcnow()
@@ -82,7 +85,8 @@ def ask(person: SignedIn, password: str, settings: Settings) -> None:
             update(User)
             .where(
                 User.id == person.user_id,
-                User.password_hash == known,  # given another one while this one was checked?
+                # Given another one while this one was checked?
+                User.password_hash.is_not_distinct_from(known),
                 User.deletion_asked_at.is_(None),
             )
             .values(deletion_asked_at=now)
@@ -99,6 +103,13 @@ def ask(person: SignedIn, password: str, settings: Settings) -> None:
                 delete_after=now + GRACE,
             )
             audit.record(audit.Action.DELETION_ASKED, owner=user.email)
+        elif possible_from(session.get_one(User, person.user_id)) is None:
+            raise _not_your_password()
+
+
+def _not_your_password() -> Invalid:
+    problem = "This is not your password."
+    return Invalid(problem, errors={"password": problem})
 
 
 def withdraw(person: SignedIn) -> None:

@@ -15,6 +15,7 @@ from conftest import PASSWORD, Browser, Cast, user_named
 from portal.accounts import deletion, passwords, people
 from portal.database import transaction
 from portal.documents import housekeeping
+from portal.errors import Invalid
 from portal.extensions import db
 from portal.mail.notices import Notice
 from portal.models import (
@@ -40,6 +41,7 @@ from stage import (
     stored_files,
 )
 from stage import twins as twins_of
+from two_factor import forget_proof, prove_now
 
 __all__ = ["told"]
 
@@ -146,10 +148,23 @@ def test_asking_at_once_is_noted_once(app: Flask, alice: Browser, told: Told) ->
     assert len(told.of(Notice.DELETION_ASKED)) == len(events(app, "user.deletion_asked")) == 1
 
 
-def test_account_without_a_password_cannot_ask(app: Flask, alice: Browser) -> None:
+def test_account_without_a_password_asks_by_a_fresh_proof(app: Flask, alice: Browser) -> None:
     with app.app_context(), transaction() as session:
         session.execute(update(User).values(password_hash=None))
-    assert ask(alice, "None").status_code == 422
+    assert 'name="password"' not in alice.get(PATH).text
+    forget_proof(app, ALICE)
+    assert ask(alice, "None").location.startswith("/account/prove")
+    assert user_named(app, ALICE).deletion_asked_at is None
+    prove_now(app, ALICE)
+    assert ask(alice, "None").location == PATH
+    assert user_named(app, ALICE).deletion_asked_at is not None
+
+
+def test_fresh_proof_is_no_password_where_there_is_one(app: Flask, alice: Browser) -> None:
+    person = type("Person", (), {"user_id": user_named(app, ALICE).id, "email": ALICE})()
+    with app.app_context(), pytest.raises(Invalid):
+        deletion.ask(person, None, settings_of(app))
+    assert ask(alice, "").status_code == 422
     assert user_named(app, ALICE).deletion_asked_at is None
 
 
@@ -164,7 +179,7 @@ def test_password_changed_while_it_is_checked_asks_for_nothing(
         return check(*args)
 
     monkeypatch.setattr(passwords, "check_password", slowly)
-    ask(alice)
+    assert ask(alice).status_code == 422
     assert user_named(app, ALICE).deletion_asked_at is None
 
 

@@ -13,7 +13,12 @@ from portal.accounts.views import accounts
 from portal.accounts.views.browser import settings
 from portal.errors import BadRequest, TooManyTries
 from portal.forms import Refused, check, filling
-from portal.gate import leaves_session_alone, needs_fresh_proof, wants_json
+from portal.gate import (
+    check_fresh_proof,
+    leaves_session_alone,
+    needs_fresh_proof,
+    wants_json,
+)
 from portal.models import utcnow
 from portal.storage import delivery
 
@@ -45,11 +50,15 @@ def delete_account() -> ResponseReturnValue:
         return _page(DeletionForm(formdata=None))
     match request.form.get("action", ""):
         case "ask":
+            password = None
+            if access.own_account(current_user).password_hash is None:
+                del form.password
+                check_fresh_proof()
             with filling(form, TooManyTries) as refused:
                 check(form)
-                deletion.ask(
-                    current_user._get_current_object(), form.password.data or "", settings()
-                )
+                if form.password is not None:
+                    password = form.password.data or ""
+                deletion.ask(current_user._get_current_object(), password, settings())
             if refused:
                 return _page(form, refused)
             done = "Your wish was noted. You can take it back here for 14 days."
@@ -67,6 +76,8 @@ def delete_account() -> ResponseReturnValue:
 
 def _page(form: DeletionForm, refused: Refused | None = None) -> ResponseReturnValue:
     me = access.own_account(current_user)
+    if me.password_hash is None:
+        del form.password
     context = {
         "form": form,
         "asked_at": me.deletion_asked_at,
