@@ -200,7 +200,12 @@ def _let_browser_in(
 
 
 def _let_program_in(request: Request, holder: Holder, view: object) -> None:
-    """Let a program in that has the scope of `view`. Raises `MissingScope`."""
+    """Let a program in that has the scope of `view`.
+
+    Raises `MissingScope`, and `SecondFactorRequired` while its owner owes one.
+    """
+    if holder.owes_second_factor:
+        raise SecondFactorRequired
     if request.routing_exception is None:
         scope: Scope | None = getattr(view, "token_scope", None)
         if scope is None or scope not in holder.scopes:

@@ -19,6 +19,7 @@ from conftest import DEED, PASSWORD, Browser, user_named
 from portal import audit, database
 from portal.accounts import api_tokens, people, throttle
 from portal.accounts.api_tokens import Scope
+from portal.accounts.policies import TwoFactor
 from portal.config import Settings
 from portal.database import transaction
 from portal.errors import NotFound
@@ -43,6 +44,7 @@ from stage import (
 )
 from test_gate import ELSEWHERE, Unreadable, addresses
 from test_house_rules import FOR_TOKENS, PUBLIC
+from two_factor import decide
 
 #: Nobody guesses one of these.
 WRONG = "dp_" + "A" * 43
@@ -369,6 +371,16 @@ def test_role_counts_as_it_is_now(app: Flask, ada: Browser) -> None:
             user = people.by_email(ada_now.email)
             people.save(user, name=user.name, role=role, quota_bytes=None)
         assert people_.open("/admin/users").status_code == status
+
+
+def test_token_waits_while_its_owner_owes_a_second_factor(app: Flask, alice: Browser) -> None:
+    script = program(alice, "documents:read")
+    assert script.open("/documents").status_code == 200
+    decide(app, TwoFactor.EVERYONE)
+    refused = script.open("/documents")
+    assert (refused.status_code, refused.get_json()["error"]) == (403, "second_factor")
+    decide(app, TwoFactor.ADMINS)
+    assert script.open("/documents").status_code == 200
 
 
 def test_admins_scopes_are_void_once_they_are_none(app: Flask, ada: Browser) -> None:

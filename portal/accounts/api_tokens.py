@@ -20,6 +20,7 @@ from sqlalchemy import LargeBinary, bindparam, delete, func, or_, select, update
 from portal import audit
 from portal.accounts import throttle
 from portal.accounts.emails import normalised
+from portal.accounts.sessions import OWES_SECOND_FACTOR, PERSON
 from portal.accounts.throttle import Limit
 from portal.database import transaction
 from portal.errors import Invalid, NotFound, PortalError, SignInRequired, TooManyTries
@@ -112,6 +113,8 @@ class Holder:
     last_used_at: datetime | None
     #: What the token may do at this moment.
     scopes: frozenset[Scope]
+    #: Whether the person has to set up a second factor before anything else.
+    owes_second_factor: bool
 
     is_authenticated = True
 
@@ -277,7 +280,7 @@ def _look_up(text: str, email: str | None = None) -> Holder | _Refused:
     row = _BY_TOKEN.ask(token_hash=hash_token(text))
     if row is None:
         return _Refused("unknown")
-    *facts, last_used_at, scopes, is_app_password, expires_at, disabled_at = row
+    *facts, last_used_at, scopes, is_app_password, expires_at, disabled_at, owes = row
     owner, name, role = facts[2], facts[8], facts[4]
     if is_app_password != (email is not None) or (is_app_password and owner != email):
         return _Refused("used in the wrong place", owner, name)
@@ -287,7 +290,7 @@ def _look_up(text: str, email: str | None = None) -> Holder | _Refused:
         return _Refused("its account is disabled", owner, name)
     allowed = frozenset(Scope) if role == Role.ADMIN else frozenset(Scope) - ADMINS_SCOPES
     given = frozenset(scope for scope in allowed if scope in scopes.split())
-    return Holder(*(*facts, last_used_at, given))
+    return Holder(*(*facts, last_used_at, given, owes))
 
 
 def _check(
@@ -328,13 +331,7 @@ def _end(user: User, *which: Any) -> list[str]:
 
 _BY_TOKEN = Question(
     select(
-        User.id,
-        User.public_id,
-        User.email,
-        User.name,
-        User.role,
-        User.timezone,
-        User.language,
+        *PERSON,
         ApiToken.id,
         ApiToken.name,
         ApiToken.last_used_at,
@@ -342,6 +339,7 @@ _BY_TOKEN = Question(
         ApiToken.is_app_password,
         ApiToken.expires_at,
         User.disabled_at,
+        OWES_SECOND_FACTOR.label("owes_second_factor"),
     )
     .join(User, User.id == ApiToken.user_id)
     .where(ApiToken.token_hash == bindparam("token_hash", type_=LargeBinary))

@@ -203,8 +203,18 @@ def end_all(user_id: int, *, but: int | None = None) -> int:
     return len(ended)
 
 
-#: Part of the one question, so that a new rule counts for sessions that exist already.
-_OWES_SECOND_FACTOR = and_(
+#: What is asked of whoever signs in, in the order of the fields of `SignedIn`.
+PERSON = (
+    User.id,
+    User.public_id,
+    User.email,
+    User.name,
+    User.role,
+    User.timezone,
+    User.language,
+)
+#: Part of the one question, so that a new rule counts for sessions and tokens that exist already.
+OWES_SECOND_FACTOR = and_(
     exists().where(
         Policy.name == "two_factor",
         or_(
@@ -217,19 +227,13 @@ _OWES_SECOND_FACTOR = and_(
 )
 _BY_TOKEN = Question(
     select(
-        User.id,
-        User.public_id,
-        User.email,
-        User.name,
-        User.role,
-        User.timezone,
-        User.language,
+        *PERSON,
         Session.id,
         Session.last_seen_at,
         Session.proved_at,
         Session.has_second_factor,
         Session.is_remembered,
-        _OWES_SECOND_FACTOR.label("owes_second_factor"),
+        OWES_SECOND_FACTOR.label("owes_second_factor"),
     )
     .join(User, User.id == Session.user_id)
     .where(

@@ -67,7 +67,7 @@ def _turn_on() -> ResponseReturnValue:
     if refused:
         return _page(form, refused)
     session.pop(_BEING_SET_UP)
-    return show_codes(codes, "Two-factor sign-in is on. You are asked for a code whenever you sign in.")
+    return show_codes(codes, "Two-factor sign-in is on. From now on you sign in with a code too.")
 
 
 def _page(form: AuthenticatorForm, refused: Refused | None = None) -> ResponseReturnValue:
