@@ -378,7 +378,7 @@ def test_token_waits_while_its_owner_owes_a_second_factor(app: Flask, alice: Bro
     assert script.open("/documents").status_code == 200
     decide(app, TwoFactor.EVERYONE)
     refused = script.open("/documents")
-    assert (refused.status_code, refused.get_json()["error"]) == (403, "second_factor")
+    assert (refused.status_code, refused.get_json()["reason"]) == (403, "second_factor")
     decide(app, TwoFactor.ADMINS)
     assert script.open("/documents").status_code == 200
 
