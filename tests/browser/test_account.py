@@ -30,7 +30,7 @@ def come_in(visit: Visit) -> Page:
 
 
 def test_the_row_of_places_shows_where_one_is(visit: Open) -> None:
-    page = sign_in(visit(viewport=PHONE))
+    page = come_in(visit(viewport=PHONE))
     for path in ("/account", "/account/sessions", "/account/data", "/account/tokens"):
         page.goto(path)
         here = page.locator(".tabs [aria-current]")
@@ -40,7 +40,7 @@ def test_the_row_of_places_shows_where_one_is(visit: Open) -> None:
 
 
 def test_fingers_have_room(visit: Open) -> None:
-    page = sign_in(visit(viewport=PHONE, has_touch=True, is_mobile=True))
+    page = come_in(visit(viewport=PHONE, has_touch=True, is_mobile=True))
     page.goto("/account/tokens")
     page.locator("summary", has_text="Make a token").click()
     for choice in page.locator("label.check").all():
