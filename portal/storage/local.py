@@ -47,6 +47,8 @@ _SYNC_FILE_RANGE_WRITE = 2
 _QUICK_SECONDS = 0.01
 #: So much the buffers between here and the slowest reader may take at once.
 _BUFFERED = 8 * 1024 * 1024
+#: While more read than this, nobody gets large pieces: each may keep several, and then be slow.
+_FEW_READERS = 16
 #: Blocks on their way to a thread, each with how much of it is filled; None is the end.
 _Queue = queue.SimpleQueue[tuple[mmap.mmap, int] | None]
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -62,6 +64,8 @@ class LocalStorage:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        #: The descriptors of the files that are being read.
+        self._reading: set[int] = set()
 
     def receive(self, owner: uuid.UUID) -> LocalIncoming:
         directory = self._root / owner.hex
@@ -82,7 +86,7 @@ class LocalStorage:
         if os.fstat(descriptor).st_size != size_bytes:
             os.close(descriptor)
             raise BlobMissing(blob)
-        return _Reader(descriptor, start, length)
+        return _Reader(descriptor, start, length, self._reading)
 
     def remove(self, blob: str) -> None:
         with suppress(FileNotFoundError):
@@ -325,8 +329,10 @@ class _Blocks:
 class _Reader:
     """Reads a span of an open file; closes it at the end, when closed, or when forgotten."""
 
-    def __init__(self, descriptor: int, start: int, length: int) -> None:
+    def __init__(self, descriptor: int, start: int, length: int, reading: set[int]) -> None:
         self._descriptor: int | None = descriptor
+        self._reading = reading
+        reading.add(descriptor)
         self._position = start
         self._buffered_until = start + _BUFFERED
         self._left = length
@@ -341,8 +347,12 @@ class _Reader:
             self.close()
             raise StopIteration
         now = time.monotonic()
-        is_quick = now - self._taken_at < _QUICK_SECONDS and self._position >= self._buffered_until
-        self._chunk = min(2 * self._chunk, LARGEST_CHUNK) if is_quick else CHUNK
+        may_be_large = (
+            now - self._taken_at < _QUICK_SECONDS
+            and self._position >= self._buffered_until
+            and len(self._reading) <= _FEW_READERS
+        )
+        self._chunk = min(2 * self._chunk, LARGEST_CHUNK) if may_be_large else CHUNK
         self._taken_at = now
         piece = os.pread(self._descriptor, min(self._chunk, self._left), self._position)
         if not piece:
@@ -356,6 +366,7 @@ class _Reader:
     def close(self) -> None:
         if self._descriptor is not None:
             descriptor, self._descriptor = self._descriptor, None
+            self._reading.discard(descriptor)  # before the next file gets the number
             os.close(descriptor)
 
     def __del__(self) -> None:

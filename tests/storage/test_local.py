@@ -283,11 +283,26 @@ def test_quick_reader_gets_larger_pieces_and_a_slow_one_small_ones_again(
     monkeypatch.setattr(local, "_QUICK_SECONDS", 60)
     monkeypatch.setattr(local, "_BUFFERED", 2 * CHUNK)
     pieces = storage.read(store(storage, LONG), 0, len(LONG), len(LONG))
-    grown = [len(next(pieces)) for _ in range(8)]
+    grown = [len(next(pieces)) for _ in range(9)]
     # The first ones may only have gone into the buffers on the way to a slow reader.
-    assert grown == [CHUNK, CHUNK, *(n * CHUNK for n in (2, 4, 8, 16)), *2 * [LARGEST_CHUNK]]
+    assert grown == [CHUNK, CHUNK, *(n * CHUNK for n in (2, 4, 8, 16, 32, 64)), LARGEST_CHUNK]
     monkeypatch.setattr(local, "_QUICK_SECONDS", 0)
     assert len(next(pieces)) == CHUNK
+
+
+def test_pieces_stay_small_while_many_read(
+    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "_QUICK_SECONDS", 60)
+    monkeypatch.setattr(local, "_BUFFERED", 0)
+    monkeypatch.setattr(local, "_FEW_READERS", 2)
+    blob = store(storage, LONG)
+    first, second, third = (storage.read(blob, 0, len(LONG), len(LONG)) for _ in range(3))
+    assert [len(next(first)) for _ in range(3)] == [CHUNK] * 3
+    second.close()  # type: ignore[attr-defined]
+    assert [len(next(first)) for _ in range(2)] == [2 * CHUNK, 4 * CHUNK]
+    del third
+    assert len(storage._reading) == 1
 
 
 # Kept, discarded, finished
