@@ -57,8 +57,6 @@ STOP_SECONDS = 30
 DRAIN_SECONDS = 10
 #: How long a request waits at most for the server to be open.
 OPENING_SECONDS = 5
-#: How often memory that nobody needs any more goes back to the system.
-TRIM_SECONDS = 15
 #: A process that lived shorter than this failed at starting; the next try waits, ever longer.
 YOUNG_SECONDS = 10
 LONGEST_PAUSE_SECONDS = 3
@@ -363,21 +361,10 @@ def _raise_open_files_limit() -> None:
 
 
 def _keep_memory() -> None:
-    """Tell glibc to keep the memory it has: fresh pages cost more than reading a body into them.
-
-    What is left of a busy hour goes back now and then.
-    """
+    """Tell glibc to keep the memory it has: fresh pages cost more than reading a body into them."""
     try:
-        libc = ctypes.CDLL(None)
-        mallopt, trim = libc.mallopt, libc.malloc_trim
+        mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError):  # another C library: slower, not wrong
         return
     mallopt(M_MMAP_THRESHOLD, 64 * 1024 * 1024)
     mallopt(M_TRIM_THRESHOLD, 256 * 1024 * 1024)
-
-    def give_back() -> None:
-        while True:
-            time.sleep(TRIM_SECONDS)
-            trim(0)
-
-    threading.Thread(target=give_back, name="memory", daemon=True).start()

@@ -6,6 +6,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -42,8 +43,8 @@ def work(app: Flask, parent: int | None = None) -> None:
 
     With `parent`, the process that started this one, it ends when that ends.
     """
-    # huey brings the driver of every database along, which the other processes do without.
-    from huey.consumer import Consumer
+    with _nothing_named("psycopg"):  # huey would load it, in case the queue were in PostgreSQL
+        from huey.consumer import Consumer
 
     from portal.jobs import clock
     from portal.jobs.queue import open_queue
@@ -95,6 +96,19 @@ def _carry_mail(app: Flask, settings: Settings, stop: threading.Event) -> None:
                 pause = MAIL_PAUSE_SECONDS
             finally:
                 db.session.remove()
+
+
+@contextmanager
+def _nothing_named(module: str) -> Iterator[None]:
+    """Let `module` be missing while another one is imported; one that is loaded already stays."""
+    if module in sys.modules:
+        yield
+        return
+    sys.modules[module] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[module]
 
 
 def _obey(stop: threading.Event, parent: int | None) -> None:

@@ -15,7 +15,7 @@ from typing import Protocol
 
 #: How many bytes travel at a time at first. The server holds up to 16 such pieces for a reader,
 #: and there may be hundreds of slow ones.
-CHUNK = 12 * 1024
+CHUNK = 8 * 1024
 #: Whoever takes pieces as fast as they come gets larger ones, up to this, while few others read.
 LARGEST_CHUNK = 1024 * 1024
 
