@@ -111,7 +111,8 @@ def writer_lock() -> WriterLock:
 
 def in_transaction() -> bool:
     """Whether the present code runs inside `transaction()`."""
-    return bool(db.session().info.get("in_transaction"))
+    session = _present_session()
+    return session is not None and bool(session.info.get("in_transaction"))
 
 
 @contextmanager
@@ -141,7 +142,9 @@ def transaction() -> Iterator[Session]:
 
 def let_go() -> None:
     """Forget what was read, and keep no connection while waiting for a turn to write."""
-    session = db.session()
+    session = _present_session()
+    if session is None:
+        return
     if session.new or session.dirty or session.deleted:
         raise RuntimeError("changes were made outside transaction()")
     session.commit()
@@ -154,11 +157,17 @@ def after_transaction(act: Callable[[], None]) -> bool:
     Answers False, and does nothing, where there is none. What writes by itself needs this: a
     block that waits for its own turn to write would keep every writer waiting with it.
     """
-    afterwards: list[Callable[[], None]] | None = db.session().info.get("afterwards")
+    session = _present_session()
+    afterwards = None if session is None else session.info.get("afterwards")
     if afterwards is None:
         return False
     afterwards.append(act)
     return True
+
+
+def _present_session() -> Session | None:
+    """The session of this request, unless nothing has asked for one: making one has its cost."""
+    return db.session() if db.session.registry.has() else None
 
 
 def _one_transaction(session: Session, afterwards: list[Callable[[], None]]) -> Iterator[Session]:
@@ -178,7 +187,7 @@ def _one_transaction(session: Session, afterwards: list[Callable[[], None]]) -> 
 def close(app: Flask) -> None:
     """Close every connection of `app`; the next question opens new ones."""
     with app.app_context():
-        app.extensions["readers"].close()  # of `questions`
+        app.extensions["connections"].close()  # of `questions`
         db.session.remove()
         db.engine.dispose()
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from flask import Flask, current_app
@@ -12,14 +14,14 @@ from portal.compiled import Compiled
 from portal.database import unavailable_is_busy
 from portal.extensions import db
 
-#: Connections a process keeps open for questions.
+#: Connections a process keeps open.
 _KEPT = 16
 
 
 def init_app(app: Flask) -> None:
     """Open no connection yet; `database.close` closes those that will be."""
     with app.app_context():
-        app.extensions["readers"] = Readers(db.engine)
+        app.extensions["connections"] = Connections(db.engine)
 
 
 class Question:
@@ -35,48 +37,72 @@ class Question:
 
         Raises `Busy` where the database is locked or away.
         """
-        readers: Readers = current_app.extensions["readers"]
-        dialect = readers.engine.dialect
+        connections: Connections = current_app.extensions["connections"]
+        dialect = connections.engine.dialect
         compiled = self._compiled.get(dialect.name)
         if compiled is None:
             compiled = self._compiled[dialect.name] = Compiled(self._statement, dialect)
-        return readers.fetch_one(compiled, facts)
+        return connections.fetch_one(compiled, facts)
 
 
-class Readers:
-    """Connections for questions. They hold no transaction: each sees what is committed."""
+class Connections:
+    """Connections kept open. They hold no transaction: a question sees what is committed."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self._idle: deque[Connection] = deque()
+        self._idle: deque[tuple[Connection, Any]] = deque()
 
     def fetch_one(self, compiled: Compiled, facts: dict[str, Any]) -> tuple[Any, ...] | None:
         """The first row. Raises `Busy` where the database is locked or away."""
         with unavailable_is_busy():
+            connection, driver = self._take()
             try:
-                connection = self._idle.pop()
-            except IndexError:
-                connection = self._open()
-            try:
-                row = compiled.fetch_one(connection.connection.driver_connection, facts)
+                row = compiled.fetch_one(driver, facts)
             except BaseException:
-                connection.invalidate()
-                connection.close()
-                self.close()  # where one was lost, the others are
+                self._give_up(connection)
                 raise
-        if len(self._idle) < _KEPT:
-            self._idle.append(connection)
-        else:
-            connection.close()
+        self._put_back(connection, driver)
         return row
+
+    @contextmanager
+    def lend(self) -> Iterator[Any]:
+        """A connection of the driver's outside any transaction, to be given back like that.
+
+        Whatever is raised inside costs the connection, and its transaction with it.
+        """
+        connection, driver = self._take()
+        try:
+            yield driver
+        except BaseException:
+            self._give_up(connection)
+            raise
+        self._put_back(connection, driver)
 
     def close(self) -> None:
         """Give every connection back."""
         while self._idle:
             try:
-                self._idle.pop().close()
+                self._idle.pop()[0].close()
             except IndexError:  # another thread was quicker
                 return
+
+    def _take(self) -> tuple[Connection, Any]:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            connection = self._open()
+            return connection, connection.connection.driver_connection
+
+    def _put_back(self, connection: Connection, driver: Any) -> None:
+        if len(self._idle) < _KEPT:
+            self._idle.append((connection, driver))
+        else:
+            connection.close()
+
+    def _give_up(self, connection: Connection) -> None:
+        connection.invalidate()
+        connection.close()
+        self.close()  # where one was lost, the others are
 
     def _open(self) -> Connection:
         connection = self.engine.connect()

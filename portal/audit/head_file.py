@@ -24,6 +24,8 @@ class HeadFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        #: The content seen or written last, and what it says.
+        self._last = (b"", EMPTY)
 
     def keep(self, head: Head) -> None:
         """Remember `head` unless a newer one is remembered already."""
@@ -43,9 +45,13 @@ class HeadFile:
         then remembered for good, or a log that grows again would hide it.
         """
         try:
-            content = self.path.read_bytes()
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return
+        try:
+            content = os.pread(descriptor, self._LENGTH, 0)
+        finally:
+            os.close(descriptor)
         known = self._parse(content)
         lost = known.seq > head.seq or (known.seq == head.seq and known.hash != head.hash)
         if lost and self._CUT not in content:
@@ -65,8 +71,8 @@ class HeadFile:
             return False
 
     def _write(self, descriptor: int, record: dict[str, object]) -> None:
-        text = json.dumps(record)
-        os.pwrite(descriptor, text.ljust(self._LENGTH - 1).encode() + b"\n", 0)
+        content = json.dumps(record).ljust(self._LENGTH - 1).encode() + b"\n"
+        os.pwrite(descriptor, content, 0)
 
     def read(self) -> Head:
         """The head as remembered; `EMPTY` where nothing was written yet."""
@@ -75,13 +81,17 @@ class HeadFile:
         except FileNotFoundError:
             return EMPTY
 
-    @staticmethod
-    def _parse(content: bytes) -> Head:
+    def _parse(self, content: bytes) -> Head:
+        last_content, last_head = self._last  # every commit looks at the same content twice
+        if content == last_content:
+            return last_head
         # A power loss can leave zeros where nothing was written yet.
         if not content.strip(b"\0 \t\r\n"):
             return EMPTY
         try:
             record = json.loads(content)
-            return Head(int(record["seq"]), str(record["hash"]))
+            head = Head(int(record["seq"]), str(record["hash"]))
+            self._last = content, head
+            return head
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError("audit-head.json does not hold the head of a log") from error

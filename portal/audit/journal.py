@@ -33,6 +33,7 @@ from portal.database import (
 from portal.errors import Busy
 from portal.extensions import db
 from portal.models import AuditEvent, AuditHead, utcnow
+from portal.questions import Connections
 
 log = logging.getLogger(__name__)
 
@@ -321,23 +322,16 @@ def _in_line() -> AbstractContextManager[None]:
 
 
 def _commit_apart(batch: Sequence[_Turn]) -> None:
-    connection = db.engine.raw_connection()
     head: Head | None = None
-    try:
-        driver: Any = connection.driver_connection
-        if is_sqlite():
-            driver.execute("BEGIN IMMEDIATE")
+    connections: Connections = current_app.extensions["connections"]
+    with connections.lend() as driver:
+        driver.execute("BEGIN IMMEDIATE" if is_sqlite() else "BEGIN")
         for turn in batch:
             if turn.change is not None:
                 turn.error = _change(driver, turn.change)
         if events := [turn.event for turn in batch if turn.error is None]:
             head = _append(driver, events)
-        connection.commit()
-    except BaseException:
-        connection.invalidate()
-        raise
-    finally:
-        connection.close()
+        driver.execute("COMMIT")
     if head is not None:
         _keep(head)
 
