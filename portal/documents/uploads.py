@@ -23,7 +23,7 @@ from portal.database import let_go
 from portal.documents import media_types, names
 from portal.errors import FileTooLarge, NotFound, OverQuota, PortalError, UploadRejected
 from portal.extensions import db
-from portal.models import Document, User, Version, utcnow
+from portal.models import Document, Scan, User, Version, utcnow
 from portal.presentation import filesize
 from portal.storage import Incoming
 
@@ -229,10 +229,19 @@ def _intake(
         "owner_id": owner.id,
         "name": stored.name,
         "name_key": names.fold(stored.name),
+        "path": "",
         "note": note.replace("\0", " ").strip()[:LONGEST_NOTE],
         "version": 1,
     }
-    version = {**uploaded, "number": 1, "blob": blob, "sha256": stored.sha256}
+    version = {
+        **uploaded,
+        "number": 1,
+        "blob": blob,
+        "sha256": stored.sha256,
+        "scan": Scan.NONE,
+        "threat": "",
+        "scan_tries": 0,
+    }
 
     def take_in(driver: Any) -> None:
         # One conditional UPDATE: two uploads at once cannot both take the last room.
@@ -275,8 +284,9 @@ _DOCUMENTS = cast(Table, Document.__table__)
 _ADD_DOCUMENT = insert(_DOCUMENTS).returning(_DOCUMENTS.c.id)
 _ADD_VERSION = insert(cast(Table, Version.__table__))
 _OF_BOTH = ("size_bytes", "media_type", "uploaded_at", "uploaded_by_id")
-_OF_DOCUMENT = ("public_id", "owner_id", "name", "name_key", "note", "version", *_OF_BOTH)
-_OF_VERSION = ("document_id", "number", "blob", "sha256", *_OF_BOTH)
+_OF_DOCUMENT = ("public_id", "owner_id", "name", "name_key", "path", "note", "version", *_OF_BOTH)
+_OF_SCAN = ("scan", "threat", "scan_tries")
+_OF_VERSION = ("document_id", "number", "blob", "sha256", *_OF_SCAN, *_OF_BOTH)
 
 
 class _Statements:

@@ -3,8 +3,9 @@
 from portal.models.api_token import ApiToken
 from portal.models.audit_event import AuditEvent, AuditHead
 from portal.models.base import Base, UtcDateTime, utcnow
-from portal.models.document import DiscardedBlob, Document, Version
+from portal.models.document import DiscardedBlob, Document, Scan, Version
 from portal.models.mail import EmailChange, Mail, PasswordReset
+from portal.models.open_upload import OpenUpload, SameName
 from portal.models.policy import Policy
 from portal.models.second_factor import Authenticator, Passkey, RecoveryCode
 from portal.models.session import Session, Throttle
@@ -25,12 +26,15 @@ __all__ = [
     "Invitation",
     "KnownDevice",
     "Mail",
+    "OpenUpload",
     "Passkey",
     "PasswordReset",
     "PendingSignIn",
     "Policy",
     "RecoveryCode",
     "Role",
+    "SameName",
+    "Scan",
     "Session",
     "Setup",
     "ShareLink",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
+from enum import StrEnum
 
 from sqlalchemy import (
     BigInteger,
@@ -37,6 +38,8 @@ class Document(Base):
     name: Mapped[str] = mapped_column(String(255))
     #: The name folded for search and sorting.
     name_key: Mapped[str] = mapped_column(BinaryText)
+    #: The folders it lay in when it was uploaded with them, like "Taxes/2026". Decides nothing.
+    path: Mapped[str] = mapped_column(Text, default="")
     #: What the uploader wanted to say with it.
     note: Mapped[str] = mapped_column(Text, default="")
     #: Number of the newest version.
@@ -74,8 +77,18 @@ Index(
 )
 
 
+class Scan(StrEnum):
+    """What is known of some bytes and malware. Unknown means no: only `CLEAN` may leave."""
+
+    #: There was no scanner when they came.
+    NONE = ""
+    WAITING = "waiting"
+    CLEAN = "clean"
+    INFECTED = "infected"
+
+
 class Version(Base):
-    """The bytes of a document at one time. Never changed after it is written."""
+    """The bytes of a document at one time. Only what the scanner says of them ever changes."""
 
     __tablename__ = "versions"
     __table_args__ = (UniqueConstraint("document_id", "number"),)
@@ -91,6 +104,23 @@ class Version(Base):
     uploaded_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
     #: Who put it here. Decides nothing.
     uploaded_by_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    scan: Mapped[str] = mapped_column(String(10), default=Scan.NONE)
+    #: When the scanner said so.
+    scanned_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    #: What the scanner calls the malware it found.
+    threat: Mapped[str] = mapped_column(String(200), default="")
+    #: When the scanner is asked next; None where there is nothing to ask.
+    next_scan_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    #: How often it was asked in vain.
+    scan_tries: Mapped[int] = mapped_column(default=0)
+
+
+Index(
+    "ix_versions_next_scan_at",
+    Version.next_scan_at,
+    sqlite_where=Version.next_scan_at.is_not(None),
+    postgresql_where=Version.next_scan_at.is_not(None),
+)
 
 
 class DiscardedBlob(Base):

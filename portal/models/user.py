@@ -25,6 +25,7 @@ class User(Base):
     __tablename__ = "users"
     __table_args__ = (
         CheckConstraint("used_bytes >= 0", "used_bytes_not_negative"),
+        CheckConstraint("reserved_bytes >= 0", "reserved_bytes_not_negative"),
         CheckConstraint("role IN ('user', 'admin')", "role_known"),
     )
 
@@ -51,6 +52,8 @@ class User(Base):
     quota_bytes: Mapped[int | None] = mapped_column(BigInteger)
     #: Sum of all versions of all their documents, trash included. Only SQL changes it.
     used_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    #: Sum of the lengths of all unfinished uploads into their directory. Only SQL changes it.
+    reserved_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
     last_seen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
