@@ -43,9 +43,12 @@ def extension(name: str) -> str:
     """What stands after the last dot, folded; empty where there is none.
 
     Dots and spaces at the end do not count: Windows drops them, and opens "a.exe." as "a.exe".
+    Nor do case, width and invisible characters: "a.ｅｘｅ" looks like "a.exe" to whoever opens it.
     """
-    stem, dot, last = name.rstrip(". ").rpartition(".")
-    return last.strip().casefold() if dot and stem else ""
+    seen = "".join(char for char in name if unicodedata.category(char) != "Cf")
+    seen = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", seen).casefold())
+    stem, dot, last = seen.rstrip(". ").rpartition(".")
+    return last.strip() if dot and stem else ""
 
 
 def check_extension(name: str, settings: Settings) -> None:

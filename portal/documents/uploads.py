@@ -20,7 +20,7 @@ from portal.accounts.people import quota_of
 from portal.compiled import Compiled
 from portal.config import Settings
 from portal.database import let_go
-from portal.documents import media_types, names
+from portal.documents import claims, form_body, media_types, names
 from portal.errors import FileTooLarge, NotFound, OverQuota, PortalError, UploadRejected
 from portal.extensions import db
 from portal.models import Document, Scan, User, Version, utcnow
@@ -28,8 +28,8 @@ from portal.presentation import filesize
 from portal.storage import Incoming
 
 LONGEST_NOTE = 2000
-#: What the form around the files may take of a declared length.
-_FORM_OVERHEAD = 64 * 1024
+#: What the form around the files may take of a declared length: its text, and a thousand names.
+_FORM_OVERHEAD = 2 * 1024 * 1024
 
 
 class Actor(Protocol):
@@ -70,14 +70,21 @@ class Reception:
         self._before = 0
 
     def expect(self, content_length: int | None) -> None:
-        """Refuse before a byte is read what cannot fit. Raises `OverQuota`."""
-        if content_length is None or self._left is None:
+        """Refuse before a byte is read what certainly cannot fit.
+
+        A form may hold many files, each within the limit: only what is more than all of them
+        is too large for certain. Raises `FileTooLarge` or `OverQuota`.
+        """
+        if content_length is None:
             return
-        # The form itself takes a little room of what was declared.
-        if content_length - _FORM_OVERHEAD > self._left:
+        of_files = content_length - _FORM_OVERHEAD
+        if of_files > form_body.MOST_FILES * self._settings.max_upload_bytes:
+            raise too_large(self._settings)
+        if self._left is not None and of_files > self._left:
             raise _over_quota(self._left)
 
-    def open(self) -> Incoming:
+    def open(self, filename: str) -> Incoming:
+        check_name(filename, self._settings)
         if self._present is not None:
             self._before += self._present.size_bytes
         self._present = None
@@ -93,10 +100,7 @@ class Reception:
 
     def _check(self, size_bytes: int) -> None:
         if size_bytes > self._settings.max_upload_bytes:
-            raise FileTooLarge(
-                f"The file is larger than {filesize(self._settings.max_upload_bytes)}.",
-                cure=rules(self._settings),
-            )
+            raise too_large(self._settings)
         # A body of no declared length could otherwise fill the disk with files that fit singly.
         if self._left is not None and self._before + size_bytes > self._left:
             raise _over_quota(self._left - self._before)
@@ -117,19 +121,16 @@ def receive(
     then nothing of it stays.
     """
     try:
-        name = names.clean(raw_name)
-        names.check_extension(name, settings)
+        name = check_name(raw_name, settings)
         received = incoming.finish()
         if received.size_bytes > settings.max_upload_bytes:
-            raise FileTooLarge(
-                f"The file is larger than {filesize(settings.max_upload_bytes)}.",
-                cure=rules(settings),
-            )
-        media_type = media_types.detect(received.head, names.extension(name))
+            raise too_large(settings)
+        media_type = media_types.decide(name, received.head, settings)
         blob = incoming.keep()
     except BaseException:
         incoming.discard()
         raise
+    is_misnamed = bool(claims.mismatch(name, media_type, received.size_bytes))
     stored = Stored(
         public_id=uuid.uuid4(),
         name=name,
@@ -149,6 +150,7 @@ def receive(
             size_bytes=received.size_bytes,
             sha256=received.sha256.hex(),
             **({"given_name": raw_name[:1000]} if raw_name != name else {}),
+            **({"type_mismatch": media_type} if is_misnamed else {}),
         )
     except _NoRoom:
         # Certainly no row: the bytes can go now. After any other failure the commit may have
@@ -156,6 +158,13 @@ def receive(
         storage.current().remove(blob)
         raise _why_no_room(owner, settings) from None
     return stored
+
+
+def check_name(raw_name: str, settings: Settings) -> str:
+    """The name a file gets. Raises `UploadRejected`, with the rule, for one that is not taken."""
+    name = names.clean(raw_name)
+    names.check_extension(name, settings)
+    return name
 
 
 def newest_version(document: Document) -> Version:
@@ -195,9 +204,17 @@ def note_refusal(owner: Owner, raw_name: str, refusal: Exception) -> None:
 
 
 def rules(settings: Settings) -> str:
-    """What may be uploaded, as a sentence or two."""
-    size = f"Up to {filesize(settings.max_upload_bytes)} each."
-    return f"{size} {names.rule(settings)}".strip()
+    """What may be uploaded, as a sentence or two: "Only docx, pdf. At most 20 MB each."."""
+    size = f"At most {filesize(settings.max_upload_bytes)} each."
+    return f"{names.rule(settings)} {size}".strip()
+
+
+def too_large(settings: Settings) -> FileTooLarge:
+    """What is said of a file above the limit."""
+    return FileTooLarge(
+        f"It is larger than {filesize(settings.max_upload_bytes)}, the most for one file.",
+        cure="Make it smaller, or send it in several files.",
+    )
 
 
 class _NoRoom(Exception):
