@@ -8,6 +8,9 @@ from portal.config import Settings
 from portal.errors import FileNameRejected, TypeRefused
 
 LONGEST = 255
+#: Of a name that was not taken, what a page shows.
+_LONGEST_SHOWN = 60
+_WAY_OUT = "Save it as another kind of file, or ask the person who runs this portal."
 #: Characters of the folded name that are kept for sorting; a database index has its limits.
 _LONGEST_KEY = 512
 #: Embeddings, overrides and isolates: they make "exe.gpj" read as "jpg.exe".
@@ -32,6 +35,12 @@ def clean(raw: str) -> str:
             cure="Give it a shorter name.",
         )
     return name
+
+
+def shown(raw: str) -> str:
+    """A name as the client sent it, made fit for a sentence; empty where nothing can be seen."""
+    name = "".join(char for char in raw if not _is_taken_out(char)).strip()
+    return name if len(name) <= _LONGEST_SHOWN else f"{name[:_LONGEST_SHOWN]}…"
 
 
 def fold(text: str) -> str:
@@ -60,14 +69,15 @@ def check_extension(name: str, settings: Settings) -> None:
             f"Files ending in .{ending} are not taken here."
             if ending
             else "Files without an ending are not taken here.",
-            cure=rule(settings) or "Ask the person who runs this portal.",
+            cure=f"{rule(settings)} {_WAY_OUT}",
         )
 
 
 def rule(settings: Settings) -> str:
     """Which endings are taken, as a sentence; empty where every one is."""
     if settings.allowed_extensions:
-        return f"Only {', '.join(sorted(settings.allowed_extensions))}."
+        taken = settings.allowed_extensions - settings.blocked_extensions
+        return f"Only {', '.join(sorted(taken))}." if taken else "No files are taken."
     if settings.blocked_extensions:
         return f"Anything but {', '.join(sorted(settings.blocked_extensions))}."
     return ""

@@ -212,7 +212,7 @@ def rules(settings: Settings) -> str:
 def too_large(settings: Settings) -> FileTooLarge:
     """What is said of a file above the limit."""
     return FileTooLarge(
-        f"It is larger than {filesize(settings.max_upload_bytes)}, the most for one file.",
+        f"The file is larger than {filesize(settings.max_upload_bytes)}, the most for one.",
         cure="Make it smaller, or send it in several files.",
     )
 
@@ -280,7 +280,7 @@ def _why_no_room(owner: Owner, settings: Settings) -> PortalError:
 
 def _over_quota(left: int) -> OverQuota:
     return OverQuota(
-        f"There is room for {filesize(left)} more.",
+        f"There is room for {filesize(left)} more." if left else "There is no room left.",
         cure="Delete something for ever, or ask the person who runs this portal for more room.",
     )
 
