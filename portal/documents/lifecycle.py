@@ -23,8 +23,7 @@ def rename(person: Person, document_id: uuid.UUID, raw_name: str, settings: Sett
     """Give a document another name, under the rules of uploads. Raises `Invalid`."""
     document = document_for(person, document_id)
     try:
-        name = names.clean(raw_name)
-        names.check_extension(name, settings)
+        name = names.check(raw_name, settings)
         media_types.check(name, document.media_type, document.size_bytes, settings)
     except UploadRejected as error:
         problem = f"{error.what} {error.cure}"

@@ -15,7 +15,7 @@ from conftest import DEED, Browser, Cast
 from live.fixtures import IS_FULL
 from portal.access import Owner
 from portal.accounts import people
-from portal.documents import form_body, names, uploads
+from portal.documents import form_body, names, room
 from portal.errors import FileNameRejected, TypeRefused
 from stage import BOUNDARY, file_part, form, part, send_form, settings_of, stored_files
 
@@ -157,7 +157,7 @@ def test_what_is_refused_by_its_name_is_never_begun_to_be_stored(only_pdf: Brows
     )
     with app.app_context():
         owner = cast(Owner, people.by_email("alice@example.org"))
-        sink = uploads.Reception(owner, settings_of(app))
+        sink = room.Reception(owner, settings_of(app))
         read = form_body.read(io.BytesIO(body), BOUNDARY.decode(), len(body), sink)
         refused, nameless, empty, taken = read.files.getlist("file")
         assert refused.incoming is nameless.incoming is empty.incoming is None
