@@ -23,6 +23,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    or_,
     select,
     update,
 )
@@ -195,8 +196,7 @@ def blobs_under_way() -> set[str]:
 
 def _intent(owner: Owner, said: Announcement, settings: Settings) -> Intent:
     """What it is to become, if the rules allow it at all."""
-    name = names.clean(said.raw_name)
-    names.check_extension(name, settings)
+    name = names.check(said.raw_name, settings)
     if said.length_bytes > settings.max_upload_bytes:
         raise room.too_large(settings)
     path = names.clean_path(said.path)
@@ -363,7 +363,10 @@ class _Sender:
 
 
 def _unfinished() -> list[tuple[_Sender, Sending]]:
-    """The unfinished uploads of people who may sign in."""
+    """The unfinished uploads of people who may sign in, into where they may upload.
+
+    The door is asked once more for each; these are left out because it notes its refusals.
+    """
     sender = aliased(User)
     rows = db.session.execute(
         access.SENDING_COLUMNS.add_columns(sender.id, sender.email, sender.role)
@@ -372,6 +375,8 @@ def _unfinished() -> list[tuple[_Sender, Sending]]:
             OpenUpload.document_id.is_(None),
             OpenUpload.expires_at > utcnow(),
             sender.disabled_at.is_(None),
+            User.disabled_at.is_(None),
+            or_(sender.id == User.id, sender.role == Role.ADMIN),
         )
     ).all()
     db.session.commit()
