@@ -143,7 +143,10 @@ def take(sending: Sending, growing: Growing, offset: int, piece: Piece) -> int:
     if size > offset:
         growing.cut(offset)
     begins_anew = not _is_same_life(sending) or offset < sending.synced_bytes
-    if piece.checksum is not None or sending.checked_bytes is not None or begins_anew:
+    # A piece may come slowly: its upload must not end under it.
+    ends_soon = sending.expires_at - utcnow() < LIFETIME / 2
+    is_checked = piece.checksum is not None or sending.checked_bytes is not None
+    if is_checked or begins_anew or ends_soon:
         unchecked = offset if piece.checksum is not None else None
         _note(sending, min(offset, sending.synced_bytes), unchecked)
     checked = _Checked(piece.checksum)
