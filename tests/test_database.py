@@ -73,12 +73,8 @@ def test_change_stands_when_letting_go_of_the_lock_fails(tmp_path: Path) -> None
         held = [int(each.name) for each in Path("/proc/self/fd").iterdir() if _is(each, path)]
         for descriptor in held:
             os.close(descriptor)
-    with database.WriterLock(path), pytest.raises(BlockingIOError):
-        other = os.open(path, os.O_RDWR)
-        try:
-            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        finally:
-            os.close(other)
+    with database.WriterLock(path), path.open("r+b") as other, pytest.raises(BlockingIOError):
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
     with lock:
         assert path.exists()
 

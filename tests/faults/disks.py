@@ -33,9 +33,19 @@ class Disk:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        # Lazily too: whatever a failed test left open must not leave the mount behind.
-        if self.place.is_mount() and subprocess.run(["umount", str(self.place)]).returncode:
+        if self.place.is_mount() and not self.unmount():
+            # Whatever a failed test left open must not leave the mount behind.
             subprocess.run(["umount", "--lazy", str(self.place)], check=True)
+
+    def unmount(self) -> bool:
+        """Unmount it; answers False where somebody goes on using it."""
+        deadline = time.monotonic() + 10
+        while subprocess.run(["umount", str(self.place)], capture_output=True).returncode:
+            # A process that was killed a moment ago may still be letting go.
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.02)
+        return True
 
     def mount(self) -> None:
         raise NotImplementedError
@@ -117,11 +127,7 @@ class Ext4Disk(Disk):
 
     def restore_power(self) -> None:
         """Mount it anew, with what had reached it; nobody may use it any more."""
-        deadline = time.monotonic() + 10
-        while subprocess.run(["umount", str(self.place)], capture_output=True).returncode:
-            # A process that was killed a moment ago may still be letting go.
-            assert time.monotonic() < deadline, f"{self.place} is still in use"
-            time.sleep(0.02)
+        assert self.unmount(), f"{self.place} is still in use"
         self.mount()
 
 

@@ -135,9 +135,12 @@ def house(seed: int) -> Iterator[House]:
     """A portal, not yet started, on two disks; unmounted and removed at the end."""
     root()
     programs("mkfs.ext4", "mount")
-    with live_portal() as portal:
-        with Ext4Disk(portal.instance) as database, Ext4Disk(portal.files) as files:
-            try:
-                yield House(portal, [database, files], seed)
-            finally:
-                portal.kill()
+    with (
+        live_portal() as portal,
+        Ext4Disk(portal.instance) as database,
+        Ext4Disk(portal.files) as files,
+    ):
+        try:
+            yield House(portal, [database, files], seed)
+        finally:
+            portal.kill()

@@ -162,14 +162,9 @@ class Bench:
         return True
 
 
-def until_done(break_at: Callable[[int], bool], first: int = 1, step: int = 1) -> int:
+def until_done(break_at: Callable[[int], bool]) -> int:
     """Break an act at one call after the other until it is done before; answers how many."""
-    count = 0
-    for at in itertools.count(first, step):
-        if not break_at(at):
-            return count
-        count += 1
-    raise AssertionError("unreachable")
+    return sum(1 for _ in itertools.takewhile(break_at, itertools.count(1)))
 
 
 def spread(length: int, count: int, chance: random.Random) -> Iterable[int]:
