@@ -35,6 +35,14 @@ OLD = timedelta(days=3)
 #: Where a document can be. What was asked for and not acknowledged may be in either place.
 ABSENT, LISTED, TRASHED = "absent", "listed", "in the trash"
 
+#: What is set aside for people, and the uploads in pieces for which it should be.
+_RESERVED_AND_DUE = """
+    SELECT email, reserved_bytes, (
+        SELECT coalesce(sum(length_bytes), 0) FROM open_uploads
+        WHERE owner_id = users.id AND document_id IS NULL
+    ) FROM users
+"""
+
 
 @dataclass
 class Sent:
@@ -50,6 +58,8 @@ class Sent:
     may_be: frozenset[str] = frozenset({ABSENT})
     #: It certainly was there, now or once: acknowledged, or seen.
     was_there: bool = False
+    #: It comes in pieces and is not stored yet, as far as is known: that may happen at any time.
+    is_open: bool = False
     #: That it is whole was seen; bytes never change.
     is_whole: bool = False
 
@@ -159,7 +169,7 @@ class Witness:
 
     def acknowledged(self, sent: Sent, address: str) -> None:
         sent.status, sent.address, sent.may_be = 201, address, frozenset({LISTED})
-        sent.was_there = True
+        sent.was_there, sent.is_open = True, False
 
     def delete(self, sent: Sent) -> Answer | None:
         """Put a document into the trash."""
@@ -226,7 +236,8 @@ class Witness:
             what = f"{sent.name} is {is_at}, should be {' or '.join(sorted(sent.may_be))}"
             was_deleted = LISTED not in sent.may_be
             (self.found.undeleted if was_deleted else self.found.lost).append(what)
-        sent.may_be = frozenset({is_at})
+        if is_at != ABSENT or not sent.is_open:
+            sent.may_be, sent.is_open = frozenset({is_at}), False
         sent.was_there |= is_at != ABSENT
         if is_at == LISTED and not sent.is_whole:
             self._check_whole(sent)
@@ -273,11 +284,18 @@ class Witness:
 
     def _check_usage(self) -> None:
         with self._database() as connection:
-            used = dict(connection.execute(text("SELECT email, used_bytes FROM users")).all())
+            rows = connection.execute(text("SELECT email, used_bytes FROM users")).all()
+            used = {str(email): int(size) for email, size in rows}
+            apart = connection.execute(text(_RESERVED_AND_DUE)).all()
         for owner in OWNERS:
             real = sum(each.size for each in self._kept() if each.owner == owner)
             if used[owner] != real:
                 self.found.unhealthy.append(f"{owner} uses {used[owner]} bytes, should be {real}")
+        self.found.unhealthy += [
+            f"{email} has {reserved} bytes set aside, should be {due}"
+            for email, reserved, due in apart
+            if reserved != due
+        ]
 
     def _kept(self) -> list[Sent]:
         """Whatever has bytes: listed or in the trash."""
@@ -298,15 +316,19 @@ class Witness:
     # -- The end -------------------------------------------------------------------------------
 
     def make_old(self) -> None:
-        """Let files and discarded bytes be old, so that `purge` may remove what is nobody's."""
+        """Let files and discarded bytes be old, so that `purge` may remove what is nobody's.
+
+        Uploads in pieces are old as well: whoever wants to go on with them does so before.
+        """
         moment = datetime.now(UTC) - OLD
         for path in self.files():
             os.utime(path, (moment.timestamp(), moment.timestamp()))
         with self._database() as connection:
-            connection.execute(
-                text("UPDATE discarded_blobs SET discarded_at = :moment"),
-                {"moment": moment.replace(tzinfo=None)},
-            )
+            for change in (
+                "UPDATE discarded_blobs SET discarded_at = :moment",
+                "UPDATE open_uploads SET expires_at = :moment WHERE document_id IS NULL",
+            ):
+                connection.execute(text(change), {"moment": moment.replace(tzinfo=None)})
 
     def clean_up(self, without: Collection[str] = ()) -> None:
         """Purge old leftovers, and see that they alone went and nothing else is found.
