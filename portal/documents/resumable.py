@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -351,7 +352,8 @@ def _forget(sending: Sending) -> None:
                 .values(reserved_bytes=User.reserved_bytes - gone[1])
             )
     if is_unfinished:
-        storage.current().forget(sending.blob)
+        with suppress(OSError):  # what a failing disk does not let go, `purge` tries again
+            storage.current().forget(sending.blob)
 
 
 @dataclass(frozen=True, slots=True)

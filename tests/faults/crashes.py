@@ -9,10 +9,13 @@ import time
 from collections.abc import Callable
 
 from faults.oracle import OWNERS, Sent, Witness
+from faults.pieces import Sending
 from live.client import Client
 from live.running import LivePortal
 
 CLIENTS = 8
+#: Of the uploads, so many come in pieces.
+IN_PIECES = 0.4
 #: Every so many kills all is looked at, not only what is new.
 THOROUGH_EVERY = 100
 
@@ -28,6 +31,9 @@ class Storm:
         self._chance = random.Random(seed)
         self._seed = seed
         self._clients: list[tuple[str, Client]] = []
+        #: What each client sends in pieces and goes on with after a kill.
+        self._under_way: list[list[Sending]] = [[] for _ in range(CLIENTS)]
+        self.pieces_resumed = 0
 
     def run(self, kills: int, say: Callable[[str], None] = lambda line: None) -> None:
         """Kill the portal `kills` times, look after each, and leave the portal running."""
@@ -44,6 +50,7 @@ class Storm:
             self.witness.look(thorough=number % THOROUGH_EVERY == 0)
             if number % 10 == 0:
                 say(f"{number} kills, {len(self.witness.sent)} uploads, {self.broken}")
+        self._finish()
         self.witness.clean_up()
 
     @property
@@ -65,10 +72,10 @@ class Storm:
                 1 for each in self.cut_off() if each.is_whole
             ),
             "refused": sum(1 for each in sent if each.status not in {0, 201}),
+            "in pieces, gone on with after a kill": self.pieces_resumed,
             "orphans removed": self.witness.orphans_removed,
             "median seconds of a start": round(statistics.median(starts), 2),
             "slowest start": round(max(starts), 2),
-            **{name: len(found) for name, found in vars(self.witness.found).items()},
         }
 
     def cut_off(self) -> list[Sent]:
@@ -92,14 +99,46 @@ class Storm:
     def _upload(self, number: int, client: int, over: threading.Event) -> None:
         owner, connection = self._clients[client]
         chance = random.Random(f"{self._seed} {number} {client}")
+        if not self._go_on(self._under_way[client], over, chance):
+            return
         for count in range(100):
             if over.is_set():
                 return
             small = chance.random() < 0.7
             size = chance.randrange(0, 65_536) if small else chance.randrange(65_536, 3_000_000)
             name = f"{number:04}-{client}-{count:03}.bin"
-            if self.witness.upload(name, chance.randbytes(size), owner, connection) is None:
+            data = chance.randbytes(size)
+            if chance.random() < IN_PIECES:
+                sending = Sending(self.witness, name, data, owner, connection)
+                self._under_way[client].append(sending)
+                whole = data if chance.random() < 0.3 else None
+                if sending.begin(whole) is None or not self._send(sending, over, chance):
+                    return
+            elif self.witness.upload(name, data, owner, connection) is None:
                 return
+
+    def _go_on(self, sendings: list[Sending], over: threading.Event, chance: random.Random) -> bool:
+        """Go on with what was interrupted; answers False where it is interrupted again."""
+        for sending in sendings:
+            if not sending.address or sending.is_over:
+                continue
+            self.pieces_resumed += 1
+            if sending.ask() is None or not self._send(sending, over, chance):
+                return False
+        return True
+
+    def _send(self, sending: Sending, over: threading.Event, chance: random.Random) -> bool:
+        while not sending.is_over:
+            if over.is_set() or sending.send(chance.randrange(1, 1_000_000)) is None:
+                return False
+        return True
+
+    def _finish(self) -> None:
+        """Go on to the end with all that is under way."""
+        for sendings in self._under_way:
+            for sending in sendings:
+                if sending.address:
+                    sending.finish()
 
     def _kill_while_starting(self) -> None:
         killer = threading.Timer(self._chance.uniform(0.1, 1.5), self.portal.kill)

@@ -68,17 +68,6 @@ class Bench:
         self.portal = portal
         self.witness = Witness(portal)
         self.points: list[Point] = []
-        self.acts: dict[str, Callable[[], Act]] = {
-            "upload": lambda: self._upload(SMALL),
-            "large upload": lambda: self._upload(LARGE),
-            "delete": self._delete,
-            "delete for ever": self._delete_for_ever,
-            "announcement of pieces": self._announce,
-            "announcement with all": lambda: self._announce(with_all=True),
-            "piece": self._send_piece,
-            "last piece": self._send_last_piece,
-            "giving up": self._give_up,
-        }
         self._chance = random.Random(seed)
         self._names = itertools.count(1)
 
@@ -91,29 +80,29 @@ class Bench:
 
     # -- Acts: each is prepared, and then is one request ---------------------------------------
 
-    def _upload(self, size: int) -> Act:
+    def upload(self, size: int) -> Act:
         name, data = self._file(size)
         return Act(lambda: self.witness.upload(name, data))
 
-    def _delete(self) -> Act:
+    def delete(self) -> Act:
         sent = self._document()
         return Act(lambda: self.witness.delete(sent))
 
-    def _delete_for_ever(self) -> Act:
+    def delete_for_ever(self) -> Act:
         sent = self._document()
         self.witness.delete(sent)
         return Act(lambda: self.witness.purge(sent))
 
-    def _announce(self, *, with_all: bool = False) -> Act:
+    def announce(self, *, with_all: bool = False) -> Act:
         sending = Sending(self.witness, *self._file(SMALL))
         content = sending.data if with_all else None
         return Act(lambda: sending.begin(content), lambda _: sending.address and sending.finish())
 
-    def _send_piece(self) -> Act:
+    def send_piece(self) -> Act:
         sending = self._begun()
         return Act(lambda: sending.send(SMALL), lambda _: sending.finish())
 
-    def _send_last_piece(self) -> Act:
+    def send_last_piece(self) -> Act:
         sending = self._begun()
         sending.send(SMALL)
         return Act(
@@ -121,7 +110,7 @@ class Bench:
             lambda started: self._finish(sending, ask=not started),
         )
 
-    def _give_up(self) -> Act:
+    def give_up(self) -> Act:
         sending = self._begun()
         sending.send(SMALL)
         return Act(sending.give_up, lambda _: sending.sent.is_open and self._look_at(sending))
@@ -131,7 +120,7 @@ class Bench:
         return f"{number:04}.bin", self._chance.randbytes(size + number)
 
     def _document(self) -> Sent:
-        answer = self._upload(SMALL).do()
+        answer = self.upload(SMALL).do()
         assert answer is not None, self.portal.last_words()
         assert answer.status == 201, answer
         return self.witness.sent[-1]
@@ -162,11 +151,15 @@ class Bench:
                 time.sleep(0.1)
         sending.finish()
 
+    def prepared(self, act: str) -> Act:
+        """The next one of its kind."""
+        return ACTS[act](self)
+
     # -- Breaking ------------------------------------------------------------------------------
 
     def length(self, act: str) -> int:
         """How many calls an act makes."""
-        prepared = self.acts[act]()
+        prepared = self.prepared(act)
         with Tracing(self.portal, server_of(self.portal)) as tracing:
             answer = prepared.do()
         assert answer is not None, self.portal.last_words()
@@ -178,7 +171,7 @@ class Bench:
 
         Answers False where the act was done before it came to so many calls.
         """
-        prepared = self.acts[act]()
+        prepared = self.prepared(act)
         how = "kill" if alone else "kill-group"
         with Tracing(self.portal, server_of(self.portal), at=at, do=how) as tracing:
             answer = prepared.do()
@@ -198,7 +191,7 @@ class Bench:
 
         Answers False where the act was done before it came to so many calls.
         """
-        prepared = self.acts[act]()
+        prepared = self.prepared(act)
         before = [sent.may_be for sent in self.witness.sent]
         with Tracing(self.portal, server_of(self.portal), at=at, do=error) as tracing:
             answer = prepared.do()
@@ -221,7 +214,7 @@ class Bench:
 
     def kill_removal_at(self, at: int) -> bool:
         """kill -9 of `purge` at one call, while it removes the bytes of a deleted document."""
-        self._delete_for_ever().do()
+        self.delete_for_ever().do()
         self.witness.make_old()
         with Tracing(self.portal, command=(*MANAGE, "purge"), at=at, do="kill") as tracing:
             tracing.wait()
@@ -236,6 +229,19 @@ class Bench:
         point = Point(act, at, tracing.calls[at - 1], answer.status if answer else 0)
         self.points.append(point)
         return True
+
+
+ACTS: dict[str, Callable[[Bench], Act]] = {
+    "upload": lambda bench: bench.upload(SMALL),
+    "large upload": lambda bench: bench.upload(LARGE),
+    "delete": Bench.delete,
+    "delete for ever": Bench.delete_for_ever,
+    "announcement of pieces": Bench.announce,
+    "announcement with all": lambda bench: bench.announce(with_all=True),
+    "piece": Bench.send_piece,
+    "last piece": Bench.send_last_piece,
+    "giving up": Bench.give_up,
+}
 
 
 def _is_decisive(calls: list[Call]) -> bool:
