@@ -58,7 +58,7 @@ def programs(*names: str) -> None:
     """Raises `Lacking` unless all of these programs are installed."""
     for name in names:
         if shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") is None:
-            raise Lacking(name, "apt install e2fsprogs mount util-linux")
+            raise Lacking(name, "apt install e2fsprogs mount")
 
 
 def root() -> None:

@@ -8,7 +8,6 @@ from faults.needs import or_skipped
 from faults.no_space import tight
 from live.fixtures import IS_FULL
 
-
 KINDS = {"ext4": False, "tmpfs": True} if IS_FULL else {"ext4": False}
 
 
