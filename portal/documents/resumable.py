@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -358,7 +359,8 @@ def _forget(sending: Sending, *conditions: ColumnElement[bool]) -> bool:
                 .values(reserved_bytes=User.reserved_bytes - gone[1])
             )
     if is_unfinished:
-        storage.current().forget(sending.blob)
+        with suppress(OSError):  # what a failing disk does not let go, `purge` tries again
+            storage.current().forget(sending.blob)
     return gone is not None
 
 

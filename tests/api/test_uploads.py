@@ -639,6 +639,16 @@ def test_upload_given_up_leaves_nothing(app: Flask, tus: Tus) -> None:
     assert (stored_files(app), room(app), open_uploads(app)) == ([], (0, 0), 0)
 
 
+def test_upload_whose_file_cannot_be_removed_is_given_up_all_the_same(app: Flask, tus: Tus) -> None:
+    address = tus.begin("a.bin", 2000)
+    tus.patch(address, 0, CONTENT[:1000])
+    [path] = unfinished_files(app)
+    path.unlink()
+    path.mkdir()
+    assert tus.ask("DELETE", address).status_code == 204
+    assert (room(app), open_uploads(app)) == ((0, 0), 0)
+
+
 def test_document_stays_when_its_upload_is_forgotten(app: Flask, alice: Browser, tus: Tus) -> None:
     done = tus.announce("a.txt", 3, b"abc")
     assert tus.ask("DELETE", done.headers["Location"]).status_code == 204
