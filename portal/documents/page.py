@@ -31,6 +31,7 @@ def document_page(
     shown = {
         "public_id": document.public_id,
         "name": document.name,
+        "path": document.path,
         "size_bytes": document.size_bytes,
         "media_type": document.media_type,
         "sha256": newest.sha256.hex(),

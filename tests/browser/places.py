@@ -47,6 +47,7 @@ class Stage:
         #: For a file that is too large.
         self.large = folder / "holiday film.mp4"
         self.large.write_bytes(bytes(MAX_UPLOAD + 1000))
+        self._folder = folder
         self._fill()
 
     @staticmethod
@@ -75,6 +76,8 @@ class Stage:
             Place("documents-menu", ALICE, "/documents", _open_account_menu),
             Place("documents-drop", ALICE, "/documents", _drag),
             Place("documents-too-large", ALICE, "/documents", self._choose_too_large),
+            Place("documents-uploading", ALICE, "/documents", self._upload_slowly),
+            Place("documents-same-name", ALICE, "/documents", self._upload_again),
             Place("documents-deleted", BOB, "/documents", self._delete),
             Place("documents-empty", CAROL, "/documents"),
             Place("document", ALICE, deed),
@@ -319,6 +322,34 @@ class Stage:
             page.locator(".page-head summary", has_text="Upload").click()
         chooser.value.set_files([self.large])
         page.locator(".tray").get_by_text("not uploaded").wait_for()
+
+    def _choose(self, page: Page, **sizes: int) -> None:
+        """Choose files of those sizes, called by their key and .pdf."""
+        files = [self._folder / f"{name.replace('_', ' ')}.pdf" for name in sizes]
+        for file, size in zip(files, sizes.values(), strict=True):
+            file.write_bytes(_scanned(file.stem, 1, size))
+        with page.expect_file_chooser() as chooser:
+            page.locator(".page-head summary", has_text="Upload").click()
+        chooser.value.set_files([*files, self.large])
+
+    def _upload_slowly(self, page: Page) -> None:
+        """A tray with a file in every state."""
+        self._choose(page, Receipt=5_000)
+        page.locator(".tray").get_by_text("1 uploaded, 1 not").wait_for()
+        slow = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": 40_000}
+        session = page.context.new_cdp_session(page)
+        session.send("Network.enable")
+        session.send("Network.emulateNetworkConditions", {"offline": False, **slow})
+        sizes = {"Statement_of_account": 900_000, "Deed_of_the_house": 6_000}
+        sizes |= {f"Letter_{number}": 400_000 + number for number in range(1, 8)}
+        self._choose(page, **sizes)
+        page.get_by_role("button", name="Decide later").click()
+        page.get_by_role("button", name="Pause Letter 1.pdf").click()
+        page.locator(".tray").get_by_text(re.compile(r"B/s · .*left")).wait_for()
+
+    def _upload_again(self, page: Page) -> None:
+        self._choose(page, Deed_of_the_house=6_000, Tax_return_2025=6_000)
+        page.get_by_role("dialog").wait_for()
 
     def _post_too_large(self, page: Page) -> None:
         """The form as it goes without the script."""
