@@ -6,6 +6,7 @@ status, what happened and the way out, in words for the person who reads them.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 
 
@@ -165,6 +166,20 @@ class TypeRefused(UploadRejected):
     status = 415
     title = "This kind of file is not taken here"
     reason = "type_refused"
+
+
+class SameNameThere(UploadRejected):
+    """A document of that name is there, and the upload says that it wants no second one."""
+
+    status = 409
+    title = "There is a document of this name"
+    reason = "same_name"
+    what = "A document of this name is there already."
+    cure = "Keep both, make it a new version, or leave it out."
+
+    def __init__(self, document_id: uuid.UUID | None = None) -> None:
+        super().__init__()
+        self.document_id = document_id
 
 
 class BodyCut(UploadRejected):

@@ -33,7 +33,7 @@ from portal.audit import reading
 from portal.audit.reading import Filters
 from portal.config import Settings
 from portal.database import transaction
-from portal.documents import listing, uploads
+from portal.documents import listing, room
 from portal.documents.forms import UploadForSomebodyForm
 from portal.documents.receiving import (
     answer_json,
@@ -379,7 +379,7 @@ def _directory_page(
         user=owner,
         page={"rows": page.rows, "next_url": following},
         upload_form=form,
-        upload_rules=uploads.rules(_settings()),
+        upload_rules=room.rules(_settings()),
         max_upload_bytes=_settings().max_upload_bytes,
     )
     return html, status

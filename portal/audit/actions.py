@@ -52,6 +52,7 @@ class Action(StrEnum):
     ACCESS_DENIED = "access.denied"
     REFUSALS_COUNTED = "access.refusals_counted"
     UPLOADED = "document.uploaded"
+    VERSION_ADDED = "document.version_added"
     UPLOAD_REFUSED = "upload.refused"
     DOWNLOADED = "document.downloaded"
     RENAMED = "document.renamed"
@@ -110,6 +111,7 @@ _SENTENCES: dict[str, str] = {
     Action.ACCESS_DENIED: "Was refused access",
     Action.REFUSALS_COUNTED: "Was refused {count} times more from the same address",
     Action.UPLOADED: "Uploaded “{name}”",
+    Action.VERSION_ADDED: "Uploaded a new version of “{name}”",
     Action.UPLOAD_REFUSED: "An upload of “{name}” was refused: {reason}",
     Action.DOWNLOADED: "Downloaded “{name}”{through}",
     Action.RENAMED: "Renamed “{old_name}” to “{name}”",

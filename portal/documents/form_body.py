@@ -54,7 +54,7 @@ class UploadedFile:
     def received(self) -> Received:
         if self.refusal is not None or self.incoming is None:
             raise self.refusal or BodyCut()
-        return self.incoming.finish()
+        return self.incoming.received()
 
     def refuse(self, refusal: PortalError) -> None:
         """Take no more of it and leave nothing behind."""
@@ -225,7 +225,7 @@ class _File:
             self._form.files.setlist(self._name, self._form.files.getlist(self._name)[:-1])
         elif file.refusal is None and file.incoming is not None:
             try:
-                file.incoming.finish()  # gives back its thread and memory while others come
+                file.incoming.received()  # gives back its thread and memory while others come
             except PortalError as refusal:
                 file.refuse(refusal)
 

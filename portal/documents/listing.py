@@ -18,8 +18,8 @@ from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from portal.access import Person, has_downloads_left, trashed_documents, visible_documents
+from portal.documents.intake import Stored
 from portal.documents.names import fold
-from portal.documents.uploads import Stored
 from portal.errors import BadRequest
 from portal.extensions import db
 from portal.models import Document, ShareLink, User, Version, utcnow

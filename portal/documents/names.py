@@ -8,6 +8,9 @@ from portal.config import Settings
 from portal.errors import FileNameRejected, TypeRefused
 
 LONGEST = 255
+#: Folders in folders, and characters of all their names together.
+DEEPEST_PATH = 32
+LONGEST_PATH = 1024
 #: Characters of the folded name that are kept for sorting; a database index has its limits.
 _LONGEST_KEY = 512
 #: Embeddings, overrides and isolates: they make "exe.gpj" read as "jpg.exe".
@@ -19,9 +22,7 @@ def clean(raw: str) -> str:
 
     Raises `FileNameRejected` when nothing is left or more than 255 characters are.
     """
-    name = raw.replace("\\", "/").rpartition("/")[2]
-    name = "".join(char for char in name if not _is_taken_out(char))
-    name = unicodedata.normalize("NFC", name)
+    name = _readable(raw.replace("\\", "/").rpartition("/")[2])
     if not name.strip(" .") or name.isspace():
         raise FileNameRejected(
             "The file has no name.", cure=f"Give it a name of 1 to {LONGEST} characters."
@@ -32,6 +33,27 @@ def clean(raw: str) -> str:
             cure="Give it a shorter name.",
         )
     return name
+
+
+def clean_path(raw: str) -> str:
+    """The folders a file was dropped with, each cleaned like a name, joined by "/".
+
+    It is shown and compared, and never a path on any disk. Raises `FileNameRejected` where it
+    is too deep or too long.
+    """
+    parts = [part for part in raw.replace("\\", "/").split("/") if part.strip(" .")]
+    if len(parts) > DEEPEST_PATH:
+        raise FileNameRejected(
+            f"The folders are nested {len(parts)} deep; {DEEPEST_PATH} are possible.",
+            cure="Upload the inner folders by themselves.",
+        )
+    path = "/".join(part for part in (_readable(part) for part in parts) if part.strip(" ."))
+    if len(path) > LONGEST_PATH:
+        raise FileNameRejected(
+            f"The names of the folders have {len(path)} characters; {LONGEST_PATH} are possible.",
+            cure="Upload the inner folders by themselves.",
+        )
+    return path
 
 
 def fold(text: str) -> str:
@@ -68,6 +90,11 @@ def rule(settings: Settings) -> str:
     if settings.blocked_extensions:
         return f"Anything but {', '.join(sorted(settings.blocked_extensions))}."
     return ""
+
+
+def _readable(text: str) -> str:
+    kept = "".join(char for char in text if not _is_taken_out(char))
+    return unicodedata.normalize("NFC", kept)
 
 
 def _is_taken_out(char: str) -> bool:

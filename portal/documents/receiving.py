@@ -15,9 +15,10 @@ from flask_login import current_user
 from portal import access
 from portal.config import Settings
 from portal.documents import uploads
-from portal.documents.uploads import Stored
+from portal.documents.intake import Intent, Stored
+from portal.documents.room import Reception
 from portal.errors import Invalid, PortalError, UploadRejected
-from portal.models import User
+from portal.models import SameName, User
 from portal.request import PortalRequest
 from portal.storage import delivery
 
@@ -37,7 +38,7 @@ def takes_files(into: Callable[..., UUID]) -> Callable[[View], View]:
             here = cast(PortalRequest, request)
             settings: Settings = current_app.extensions["settings"]
             owner = access.may_upload_to(current_user, into(**arguments))
-            reception = uploads.Reception(owner, settings)
+            reception = Reception(owner, settings)
             reception.expect(here.content_length)
             # A body may take its time, like a download: neither may take every thread.
             delivery.take_slot()
@@ -58,10 +59,11 @@ class Outcome:
     rejected: list[tuple[str, PortalError]] = field(default_factory=list)
 
 
-def receive_all(note: str = "") -> Outcome:
+def receive_all(note: str = "", document_id: UUID | None = None) -> Outcome:
     """Store every file of the form of a view that `takes_files`; one refused stops no other.
 
-    Raises `Invalid` when the form brought none.
+    With `document_id`, as new versions of that document. Raises `Invalid` when the form brought
+    none, or says something else for `same_name` than is possible.
     """
     here = cast(PortalRequest, request)
     settings: Settings = current_app.extensions["settings"]
@@ -72,8 +74,13 @@ def receive_all(note: str = "") -> Outcome:
     if not files:
         problem = "Choose at least one file."
         raise Invalid(problem, errors={"file": problem})
+    try:
+        same_name = SameName(here.form.get("same_name") or SameName.KEEP_BOTH)
+    except ValueError:
+        problem = f"Choose one of {', '.join(SameName)}."
+        raise Invalid(problem, errors={"same_name": problem}) from None
     reception = here.file_sink
-    if not isinstance(reception, uploads.Reception):
+    if not isinstance(reception, Reception):
         raise TypeError("a view that takes files without saying so")
     actor = current_user._get_current_object()
     outcome = Outcome()
@@ -81,9 +88,14 @@ def receive_all(note: str = "") -> Outcome:
         try:
             if file.refusal is not None or file.incoming is None:
                 raise file.refusal or UploadRejected()
-            document = uploads.receive(
-                actor, reception.owner, file.filename, file.incoming, settings, note=note
+            intent = Intent(
+                reception.owner,
+                file.filename,
+                note=note,
+                same_name=same_name,
+                document_id=document_id,
             )
+            document = uploads.receive(actor, intent, file.incoming, settings)
             outcome.stored.append(document)
         except PortalError as refusal:
             file.close()

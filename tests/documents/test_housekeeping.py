@@ -41,6 +41,7 @@ NOTHING = Purged(
     blobs=0,
     orphans=0,
     unfinished=0,
+    uploads=0,
     sessions=0,
     tokens=0,
     mails=0,
