@@ -99,9 +99,7 @@ def test_empty_list_says_what_to_do(alice: Browser) -> None:
     assert "Put your first document here" in alice.get("/documents").text
 
 
-def test_the_folders_a_document_came_with_stand_beside_its_name(
-    app: Flask, cast: Cast, alice: Browser
-) -> None:
+def test_the_folders_a_document_came_with_stand_beside_its_name(app: Flask, alice: Browser) -> None:
     fill(app, alice.email, ["return.pdf"], path="Taxes & <more>/2026")
     page = alice.get("/documents").text
     said = re.search(r'<span class="item-path"[^>]*>(.*?)</span>', page)

@@ -66,6 +66,7 @@ export const hold = new Hold(() => {
 const counts = { waiting: 0, sending: 0, paused: 0, asking: 0, done: 0, failed: 0, skipped: 0 };
 const bytes = { all: 0, loaded: 0 };
 const lanes = new Set();
+let latest = null;
 let small = [];
 let large = [];
 /** By place: the file that goes there now, and those that wait for it. */
@@ -89,7 +90,8 @@ export const going = () => counts.waiting + counts.sending + counts.paused + cou
 
 /** Take files, each `{ file, path }`, on their way; may be called again for the same batch. */
 export function add(batch, files) {
-  if (!going()) clear(["done", "skipped"]);
+  if (batch !== latest && !going()) clear(["done", "skipped"]);
+  latest = batch;
   for (const { file, path, why } of files) {
     const task = new Task(batch, file, path);
     tasks.add(task);
@@ -139,11 +141,13 @@ export function cancel(...which) {
 
 /** Take lines away whose file needs nothing any more. */
 export function clear(states) {
-  for (const task of tasks) if (states.includes(task.state)) remove(task);
+  for (const task of tasks) if (states.includes(task.state)) dismiss(task);
 }
 
 export function dismiss(task) {
-  if (!task.isUnfinished) remove(task);
+  if (task.isUnfinished) return;
+  remove(task);
+  if (task.state === "failed") giveUp(task);
 }
 
 /** Say what becomes of a file whose name is taken: "new-version", "keep-both" or "skip". */
@@ -249,6 +253,7 @@ function conclude(task, { kind, document = "", taken = "", why = "", isFinal = f
   } else if (kind === "refused") {
     hold.worked();
     become(task, "failed", { why, isFinal, loaded: 0 });
+    if (isFinal) giveUp(task);
     settle(task);
   } else {
     put(task, true);

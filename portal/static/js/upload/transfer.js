@@ -132,6 +132,8 @@ function judge(task, { status, reason, taken, words, retryAfter }) {
   task.tries += 1;
   if (status === 400 && task.tries < 3) return { kind: "token" };
   if (status === 500 && task.tries < STUMBLES) return { kind: "busy", seconds: retryAfter };
+  // It waits there for room, and can be gone on with.
+  if (status === 507) return refused(words, false);
   if ((status === 404 || status === 410) && task.address && task.tries < STUMBLES) {
     startOver(task);
     return { kind: "busy", seconds: 0 };
