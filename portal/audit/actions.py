@@ -46,6 +46,7 @@ class Action(StrEnum):
     DATA_EXPORTED = "user.data_exported"
     DELETION_ASKED = "user.deletion_asked"
     DELETION_WITHDRAWN = "user.deletion_withdrawn"
+    USAGE_CORRECTED = "user.usage_corrected"
     USER_DELETED = "user.deleted"
     POLICY_CHANGED = "policy.changed"
     MAIL_FAILED = "mail.failed"
@@ -105,6 +106,7 @@ _SENTENCES: dict[str, str] = {
     Action.DATA_EXPORTED: "Downloaded all data of {owner}",
     Action.DELETION_ASKED: "Asked for the account of {owner} to be deleted",
     Action.DELETION_WITHDRAWN: "Took back the wish to have the account of {owner} deleted",
+    Action.USAGE_CORRECTED: "Counted the room that {owner} takes again, and corrected it",
     Action.USER_DELETED: "Deleted the account of {owner} for ever",
     Action.POLICY_CHANGED: "Changed the rule “{policy}” to {new}",
     Action.MAIL_FAILED: "A mail to {owner} could not be sent: {problem}",

@@ -13,7 +13,7 @@ from portal.accounts.known_devices import KEPT as DEVICE_KEPT
 from portal.audit import reading
 from portal.config import Settings
 from portal.database import transaction
-from portal.documents import resumable
+from portal.documents import resumable, usage
 from portal.documents.lifecycle import delete_for_ever
 from portal.extensions import db
 from portal.models import (
@@ -55,6 +55,8 @@ class Purged:
     tokens: int
     mails: int
     addresses: int
+    #: People whose used or reserved room was not the sum of what they have.
+    figures: int
 
 
 def purge(settings: Settings) -> Purged:
@@ -73,6 +75,7 @@ def purge(settings: Settings) -> Purged:
             tokens=api_tokens.forget_expired(),
             mails=_old_mails(),
             addresses=_old_addresses(),
+            figures=usage.recount(),
         )
 
 

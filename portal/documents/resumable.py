@@ -23,6 +23,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    or_,
     select,
     update,
 )
@@ -363,7 +364,10 @@ class _Sender:
 
 
 def _unfinished() -> list[tuple[_Sender, Sending]]:
-    """The unfinished uploads of people who may sign in."""
+    """The unfinished uploads of people who may sign in, into where they may upload.
+
+    The door is asked once more for each; these are left out because it notes its refusals.
+    """
     sender = aliased(User)
     rows = db.session.execute(
         access.SENDING_COLUMNS.add_columns(sender.id, sender.email, sender.role)
@@ -372,6 +376,8 @@ def _unfinished() -> list[tuple[_Sender, Sending]]:
             OpenUpload.document_id.is_(None),
             OpenUpload.expires_at > utcnow(),
             sender.disabled_at.is_(None),
+            User.disabled_at.is_(None),
+            or_(sender.id == User.id, sender.role == Role.ADMIN),
         )
     ).all()
     db.session.commit()

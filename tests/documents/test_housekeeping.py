@@ -46,6 +46,7 @@ NOTHING = Purged(
     tokens=0,
     mails=0,
     addresses=0,
+    figures=0,
 )
 
 
