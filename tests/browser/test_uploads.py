@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import random
 import re
 import time
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Locator, Page, Request, expect
+from playwright.sync_api import Locator, Page, Request, Route, expect
 
 from browser.chromium import Visit
 from browser.pages import choose, fill_sign_in, row, sign_out, tab_to
@@ -368,6 +369,58 @@ def test_it_goes_on_by_itself_after_the_server_was_killed(
     all_came(portal, ALICE, files)
 
 
+def test_an_answer_that_was_lost_does_not_make_a_file_its_own_twin(
+    visit: Open, portal: LivePortal
+) -> None:
+    alice = visit(ALICE)
+    alice.expected = AWAY
+    page = alice.go("/documents")
+    lost = []
+
+    def lose_first(route: Route) -> None:
+        route.fetch()
+        lost.append(route.request.method)
+        route.abort("connectionreset")
+
+    page.route("**/api/v1/uploads", lose_first, times=1)
+    page.evaluate(MANY, [1, 60])
+    is_over(page)
+    assert lost == ["POST"]
+    content = b"many 0\n" * 60
+    assert Kept(portal, ALICE)["many 0.txt"] == [hashlib.sha256(content).hexdigest()]
+
+
+def test_what_the_server_has_forgotten_is_forgotten_here_too(
+    visit: Open, portal: LivePortal, tmp_path: Path
+) -> None:
+    alice = visit(ALICE)
+    page = alice.go("/documents")
+    Network(alice, page).slow(1_500_000)
+    file = made(tmp_path / "forgotten.bin", 9_000_000)
+    choose(page, file)
+    wait_for_bytes(page, file.name, 0.05)
+    page.close()
+    again = alice.context.new_page()
+    again.goto("/documents")
+    kept = again.evaluate("Object.entries(localStorage)")
+    assert len(kept) == 1
+    address = json.loads(kept[0][1])["address"]
+    client = portal.client(ALICE)
+    gone = client.request(
+        "DELETE", address, headers={"Tus-Resumable": "1.0.0", "X-CSRFToken": client.token()}
+    )
+    assert gone.status == 204
+    with listening(again) as requests:
+        choose(again, file)
+        is_over(again)
+    assert [request.method for request in requests.seen] == ["HEAD", "POST", "PATCH"]
+    all_came(portal, ALICE, [file])
+    four_days_ago = "JSON.stringify({ address: '/api/v1/uploads/x', at: Date.now() - 4 * 864e5 })"
+    again.evaluate(f"localStorage.setItem('portal-upload-0123', {four_days_ago})")
+    again.reload()
+    assert again.evaluate("localStorage.length") == 0
+
+
 def test_choosing_a_file_again_after_the_tab_was_closed_sends_only_the_rest(
     visit: Open, portal: LivePortal, tmp_path: Path
 ) -> None:
@@ -523,7 +576,7 @@ def test_a_thousand_files_all_arrive(
     expect(last.get_by_text(re.compile("Waiting|Uploaded|Finishing|bytes"))).to_be_visible()
     # Lines nobody has looked at are not filled.
     assert files.locator("li progress").count() < 300
-    is_over(page, "1,000 files uploaded", timeout=60_000)
+    is_over(page, "1,000 files uploaded", timeout=120_000)
     record_property("longest task in ms", max(page.evaluate("longTasks"), default=0))
     there = Kept(portal, BOB)
     for number in range(1000):

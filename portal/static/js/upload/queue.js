@@ -6,7 +6,7 @@
 import { Hold } from "./retry.js";
 import { Speed } from "./speed.js";
 import { SMALL, carry, startOver } from "./transfer.js";
-import { terminate } from "./tus.js";
+import { Stopped, terminate } from "./tus.js";
 
 // Browsers open six connections to a server without HTTP/2. One is left for the page itself.
 const AT_ONCE = 5;
@@ -106,7 +106,7 @@ export function add(batch, files) {
   next();
 }
 
-export function pause(...which) {
+export function pause(which) {
   for (const task of which) {
     if (task.state !== "waiting" && task.state !== "sending") continue;
     become(task, "paused");
@@ -114,8 +114,8 @@ export function pause(...which) {
   }
 }
 
-export function resume(...which) {
-  for (const task of which.toReversed()) if (task.state === "paused") put(task, true);
+export function resume(which) {
+  for (const task of [...which].reverse()) if (task.state === "paused") put(task, true);
   next();
 }
 
@@ -127,7 +127,7 @@ export function retry(task) {
 }
 
 /** Give up what is unfinished; of nothing that was not stored anything stays. */
-export function cancel(...which) {
+export function cancel(which) {
   for (const task of which) {
     if (!task.isUnfinished) continue;
     remove(task);
@@ -220,10 +220,12 @@ async function run(task) {
       },
     });
   } catch (error) {
-    if (task.state === "sending") throw error;
-  } finally {
-    lanes.delete(task);
+    if (!(error instanceof Stopped)) {
+      outcome = { kind: "refused", why: "This browser could not send the file. Try again in a moment." };
+      reportError(error);
+    }
   }
+  lanes.delete(task);
   if (task.state === "sending") conclude(task, outcome);
   else if (task.state === "cancelled") giveUp(task);
   else if (task.state === "waiting") put(task, true); // stopped, and resumed before it had ended

@@ -80,8 +80,8 @@ async function remember(task) {
   if (task.size <= SMALL || task.release) return;
   const key = fingerprint(person(), task.batch.owner, task.path, task.file);
   task.release = await claim(key);
-  if (!task.release) return;
-  task.key = key;
+  task.key = task.release ? key : "";
+  if (!task.key) return;
   task.address = recall(key);
 }
 

@@ -102,14 +102,14 @@ function build() {
 }
 
 function toggleAll(act) {
-  act(...queue.tasks);
+  act(queue.tasks);
   drawWhole();
   (parts.pause.hidden ? parts.resume : parts.pause).focus();
 }
 
 function cancelAll() {
   const going = queue.going();
-  queue.cancel(...queue.tasks);
+  queue.cancel(queue.tasks);
   say(`${count(going, "upload was", "uploads were")} cancelled.`);
 }
 
@@ -208,7 +208,7 @@ function fill(line) {
 
 /** Pause or resume, and keep the keyboard where it is: on the button that undoes it. */
 function toggle(task, act) {
-  act(task);
+  act([task]);
   draw(task);
   const { pause, resume } = lines.get(task).filled;
   (pause.hidden ? resume : pause).focus();
@@ -218,7 +218,7 @@ function stop(task) {
   const line = lines.get(task);
   const neighbour = line.nextElementSibling ?? line.previousElementSibling;
   if (task.isUnfinished) {
-    queue.cancel(task);
+    queue.cancel([task]);
     say(`${task.name} was cancelled.`);
   } else queue.dismiss(task);
   neighbour?.filled?.stop.focus();
