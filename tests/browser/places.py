@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import random
 import re
@@ -226,6 +227,7 @@ class Stage:
         urls = {}
         for key, (name, data) in named.items():
             urls[key] = alice.upload_one(name, Bytes(data))["url"]
+        _upload_from_folder(alice, "Boiler.pdf", "Household/Repairs 2026", pdf())
         for number in range(1, 4):
             url = alice.upload_one(f"Draft {number}.docx", Bytes(docx()))["url"]
             alice.post_json(f"{url}/delete")
@@ -374,6 +376,22 @@ class Stage:
         page.get_by_label("Name", exact=True).fill("Frank Field")
         page.get_by_role("button", name="Make the invitation").click()
         page.get_by_label("Address of the invitation").wait_for()
+
+
+def _upload_from_folder(client: Client, name: str, path: str, content: bytes) -> None:
+    """As the page uploads a file of a dropped folder."""
+    said = {"filename": name, "path": path}
+    pairs = [f"{key} {base64.b64encode(text.encode()).decode()}" for key, text in said.items()]
+    headers = {
+        "Tus-Resumable": "1.0.0",
+        "X-CSRFToken": client.token(),
+        "Upload-Length": str(len(content)),
+        "Upload-Metadata": ",".join(pairs),
+        "Content-Type": "application/offset+octet-stream",
+        "Content-Length": str(len(content)),
+    }
+    made = client.request("POST", "/api/v1/uploads", [content], headers)
+    assert made.status == 201, made.text
 
 
 def _minutes() -> str:

@@ -39,7 +39,15 @@ function batchOf() {
 }
 
 // Inputs of our own, because the form's is replaced together with the list when that changes.
-function pick(isFolder) {
+const pickers = { files: null, folder: null };
+
+function pick(what) {
+  const input = (pickers[what] ??= picker(what === "folder"));
+  input.value = "";
+  input.click();
+}
+
+function picker(isFolder) {
   const input = document.createElement("input");
   input.type = "file";
   input.multiple = true;
@@ -47,19 +55,17 @@ function pick(isFolder) {
   input.hidden = true;
   input.addEventListener("change", () => {
     batchOf()(isFolder ? ofFolder(input.files) : plain(input.files));
-    input.remove();
   });
-  input.addEventListener("cancel", () => input.remove());
   document.body.append(input);
-  input.click();
+  return input;
 }
 
 function choose(event) {
   const menu = event.target.closest("summary")?.parentElement;
   if (menu?.matches("[data-upload-menu]")) {
     event.preventDefault();
-    pick(false);
-  } else if (event.target.closest("[data-upload-folder]")) pick(true);
+    pick("files");
+  } else if (event.target.closest("[data-upload-folder]")) pick("folder");
 }
 
 function submitted(event) {
