@@ -196,8 +196,7 @@ def blobs_under_way() -> set[str]:
 
 def _intent(owner: Owner, said: Announcement, settings: Settings) -> Intent:
     """What it is to become, if the rules allow it at all."""
-    name = names.clean(said.raw_name)
-    names.check_extension(name, settings)
+    name = names.check(said.raw_name, settings)
     if said.length_bytes > settings.max_upload_bytes:
         raise room.too_large(settings)
     path = names.clean_path(said.path)
