@@ -15,7 +15,7 @@ from flask import Flask, current_app
 from sqlalchemy import BigInteger, Dialect, Table, bindparam, func, insert, or_, select, update
 
 from portal import audit, storage
-from portal.access import Owner
+from portal.access import Owner, scan_state
 from portal.accounts.people import quota_of
 from portal.compiled import Compiled
 from portal.config import Settings
@@ -25,6 +25,7 @@ from portal.errors import FileTooLarge, NotFound, OverQuota, PortalError, Upload
 from portal.extensions import db
 from portal.models import Document, Scan, User, Version, utcnow
 from portal.presentation import filesize
+from portal.scanning import waiting
 from portal.storage import Incoming
 
 LONGEST_NOTE = 2000
@@ -51,6 +52,8 @@ class Stored:
     sha256: bytes
     media_type: str
     uploaded_at: datetime
+    #: What is known of its bytes and malware, as it counts now.
+    scan: Scan
 
 
 class Reception:
@@ -137,6 +140,7 @@ def receive(
         sha256=received.sha256,
         media_type=media_type,
         uploaded_at=utcnow(),
+        scan=scan_state(waiting.first_state(settings)["scan"]),
     )
     let_go()
     try:
@@ -169,13 +173,15 @@ def newest_version(document: Document) -> Version:
 
 def as_stored(document: Document) -> Stored:
     """A document with the bytes it has now."""
+    newest = newest_version(document)
     return Stored(
         public_id=document.public_id,
         name=document.name,
         size_bytes=document.size_bytes,
-        sha256=newest_version(document).sha256,
+        sha256=newest.sha256,
         media_type=document.media_type,
         uploaded_at=document.uploaded_at,
+        scan=scan_state(newest.scan),
     )
 
 
@@ -238,9 +244,7 @@ def _intake(
         "number": 1,
         "blob": blob,
         "sha256": stored.sha256,
-        "scan": Scan.NONE,
-        "threat": "",
-        "scan_tries": 0,
+        **waiting.first_state(settings),
     }
 
     def take_in(driver: Any) -> None:
@@ -285,7 +289,7 @@ _ADD_DOCUMENT = insert(_DOCUMENTS).returning(_DOCUMENTS.c.id)
 _ADD_VERSION = insert(cast(Table, Version.__table__))
 _OF_BOTH = ("size_bytes", "media_type", "uploaded_at", "uploaded_by_id")
 _OF_DOCUMENT = ("public_id", "owner_id", "name", "name_key", "path", "note", "version", *_OF_BOTH)
-_OF_SCAN = ("scan", "threat", "scan_tries")
+_OF_SCAN = ("scan", "threat", "scan_tries", "next_scan_at")
 _OF_VERSION = ("document_id", "number", "blob", "sha256", *_OF_SCAN, *_OF_BOTH)
 
 
