@@ -256,6 +256,16 @@ def test_answer_that_trickles_is_not_waited_for(monkeypatch: pytest.MonkeyPatch)
         assert time.monotonic() - began < 5
 
 
+def test_answer_without_end_is_not_listened_to() -> None:
+    def talk(connection: socket.socket) -> None:
+        heard(connection)
+        while True:
+            connection.sendall(b"stream: OK " * 1000)
+
+    with peer(talk) as endless, pytest.raises(NotScanned, match="no end"):
+        client.scan(endless, [b"x"])
+
+
 def test_whoever_waits_is_asked_whether_to_go_on() -> None:
     """Between the pieces, and while the scanner thinks."""
 

@@ -134,9 +134,15 @@ def scanner_check(app: Flask, *, everything: bool = False) -> Check:
 
 
 def test_check_says_that_there_is_none(make_app: Any) -> None:
-    check = scanner_check(make_app())
+    app = make_app()
+    alice = Cast(app).person(ALICE, "Alice Archer")
+    put(app, alice.upload(), scan=Scan.WAITING)
+    put(app, alice.upload("bad.com"), scan=Scan.INFECTED)
+    check = scanner_check(app)
     assert check.ok
     assert "There is none" in check.detail
+    assert "wait" not in check.detail
+    assert "1 file is blocked." in check.detail
 
 
 @pytest.mark.parametrize("everything", [False, True])

@@ -407,6 +407,28 @@ def test_malware_counts_whoever_has_the_document_by_now(
     assert version_of(app, document).scan == Scan.INFECTED
 
 
+def test_malware_that_two_found_is_told_once(app: Flask, alice: Browser) -> None:
+    document = alice.upload("raw.com", EICAR)
+    with app.app_context():
+        claim = waiting.claim()
+        assert claim
+        put(app, document, scan=Scan.INFECTED)
+        with pytest.raises(waiting.Lost):
+            scanner._scan(claim, settings_of(app).clamd_url, threading.Event())  # type: ignore[arg-type]
+    assert events(app, "document.infected") == []
+    assert mails_to(app, ALICE) == []
+
+
+@pytest.mark.parametrize("state", [Scan.CLEAN, Scan.INFECTED, Scan.NONE])
+def test_only_what_waits_is_scanned(app: Flask, deed: dict[str, Any], state: Scan) -> None:
+    put(app, deed, scan=state, next_scan_at=utcnow())
+    with app.app_context():
+        assert not waiting.is_due()
+        assert waiting.claim() is None
+    assert scan(app) == 0
+    assert version_of(app, deed).scan == state
+
+
 def test_what_was_found_is_not_called_clean_by_a_slower_worker(
     make_app: Any, deed: dict[str, Any]
 ) -> None:
