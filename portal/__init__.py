@@ -29,10 +29,11 @@ from portal import (
 )
 from portal.accounts.views import accounts
 from portal.admin.views import admin
+from portal.api.uploads import api
 from portal.audit import journal, refusals
 from portal.config import Settings
 from portal.cookie import CookieSessions
-from portal.documents import uploads
+from portal.documents import intake, resumable
 from portal.documents.views import documents
 from portal.extensions import csrf, login_manager, migrate
 from portal.extensions import db as _db
@@ -57,7 +58,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     questions.init_app(app)
     migrate.init_app(app, _db)
     journal.init_app(app, settings.instance_dir)
-    uploads.init_app(app)
+    intake.init_app(app)
+    resumable.init_app(app)
     storage.init_app(app, settings)
     login_manager.init_app(app)
     csrf.init_app(app)
@@ -73,6 +75,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(documents)
     app.register_blueprint(sharing)
     app.register_blueprint(admin)
+    app.register_blueprint(api)
 
     hops = settings.trusted_proxies
     if hops:

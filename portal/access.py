@@ -36,7 +36,7 @@ from portal import audit, database
 from portal.config import Settings
 from portal.errors import BeingScanned, Gone, Infected, NotFound
 from portal.extensions import db
-from portal.models import Document, Scan, ShareLink, User, Version, utcnow
+from portal.models import Document, OpenUpload, Scan, ShareLink, User, Version, utcnow
 from portal.questions import Question
 from portal.tokens import hash_token
 
@@ -120,6 +120,14 @@ def document_for(person: Person, document_id: uuid.UUID) -> Document:
     `NotFound`, and each such try is in the audit log.
     """
     return _one_document(visible_documents(person), document_id)
+
+
+def owner_of(person: Person, document_id: uuid.UUID) -> uuid.UUID:
+    """In whose directory a document lies that `person` may change; else a `NotFound`."""
+    document = document_for(person, document_id)
+    return db.session.execute(
+        select(User.public_id).where(User.id == document.owner_id)
+    ).scalar_one()
 
 
 def trashed_document_for(person: Person, document_id: uuid.UUID) -> Document:
@@ -381,7 +389,9 @@ class Owner:
     email: str
     name: str
     quota_bytes: int | None
+    #: What their documents take, and what is set aside for uploads that are on their way.
     used_bytes: int
+    reserved_bytes: int
 
 
 def may_upload_to(person: Person, owner_id: uuid.UUID) -> Owner:
@@ -393,6 +403,45 @@ def may_upload_to(person: Person, owner_id: uuid.UUID) -> Owner:
     if row is None:
         raise _denied(None)
     return Owner(*row)
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """An upload in pieces, as whoever sends it may know it."""
+
+    id: int
+    public_id: uuid.UUID
+    owner_id: uuid.UUID
+    created_by_id: int
+    name: str
+    upload_metadata: str
+    path: str
+    note: str
+    same_name: str
+    length_bytes: int
+    blob: str
+    synced_bytes: int
+    boot_id: str
+    checked_bytes: int | None
+    expires_at: datetime
+    #: The document it became.
+    document_id: uuid.UUID | None
+
+
+def upload_of(person: Person, upload_id: uuid.UUID) -> Sending:
+    """An upload in pieces that `person` has begun; nobody else can see it or go on with it.
+
+    Raises `NotFound`.
+    """
+    row = _UPLOAD_OF.ask(upload_id=upload_id, person_id=person.user_id)
+    if row is None:
+        raise _denied(None)
+    return sending(row)
+
+
+def sending(row: Sequence[Any]) -> Sending:
+    """What a row of `SENDING_COLUMNS` says."""
+    return Sending(*row)
 
 
 def directory_for(admin: Person, owner_id: uuid.UUID) -> User:
@@ -511,12 +560,47 @@ _GRANT_TO_USER = Question(
 )
 
 _MAY_UPLOAD_TO = Question(
-    select(User.id, User.public_id, User.email, User.name, User.quota_bytes, User.used_bytes).where(
+    select(
+        User.id,
+        User.public_id,
+        User.email,
+        User.name,
+        User.quota_bytes,
+        User.used_bytes,
+        User.reserved_bytes,
+    ).where(
         User.public_id == bindparam("owner_id", type_=Uuid),
         or_(
             User.id == bindparam("person_id", type_=Integer),
             bindparam("is_admin", type_=Boolean).is_(true()),
         ),
         User.disabled_at.is_(None),
+    )
+)
+
+#: What a `Sending` is made of.
+SENDING_COLUMNS = select(
+    OpenUpload.id,
+    OpenUpload.public_id,
+    User.public_id,
+    OpenUpload.created_by_id,
+    OpenUpload.name,
+    OpenUpload.upload_metadata,
+    OpenUpload.path,
+    OpenUpload.note,
+    OpenUpload.same_name,
+    OpenUpload.length_bytes,
+    OpenUpload.blob,
+    OpenUpload.synced_bytes,
+    OpenUpload.boot_id,
+    OpenUpload.checked_bytes,
+    OpenUpload.expires_at,
+    OpenUpload.document_id,
+).join(User, User.id == OpenUpload.owner_id)
+
+_UPLOAD_OF = Question(
+    SENDING_COLUMNS.where(
+        OpenUpload.public_id == bindparam("upload_id", type_=Uuid),
+        OpenUpload.created_by_id == bindparam("person_id", type_=Integer),
     )
 )

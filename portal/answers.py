@@ -17,7 +17,7 @@ from sqlalchemy.exc import DataError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
-from portal.errors import BadRequest, Busy, NotFound, PortalError, ProofRequired
+from portal.errors import BadRequest, Busy, NotFound, PortalError, ProofRequired, SameNameThere
 from portal.extensions import db
 from portal.gate import to_proof, wants_json
 
@@ -115,6 +115,8 @@ def _problem(error: PortalError, reference: str | None) -> dict[str, object]:
     for member in ("reason", "scope"):
         if value := getattr(error, member, None):
             problem[member] = value
+    if isinstance(error, SameNameThere) and error.document_id is not None:
+        problem["document"] = f"/documents/{error.document_id}"
     if reference:
         problem["reference"] = reference
     return problem

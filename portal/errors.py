@@ -6,6 +6,7 @@ status, what happened and the way out, in words for the person who reads them.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 
 
@@ -166,6 +167,8 @@ class UploadRejected(PortalError):
     status = 422
     title = "This file was not taken"
     reason = "invalid"
+    what = "This file could not be taken. Nothing of it was stored."
+    cure = "Upload it again."
 
 
 class FileNameRejected(UploadRejected):
@@ -190,6 +193,20 @@ class TypeRefused(UploadRejected):
     reason = "type_refused"
 
 
+class SameNameThere(UploadRejected):
+    """A document of that name is there, and the upload says that it wants no second one."""
+
+    status = 409
+    title = "There is a document of this name"
+    reason = "same_name"
+    what = "A document of this name is there already."
+    cure = "Keep both, make it a new version, or leave it out."
+
+    def __init__(self, document_id: uuid.UUID | None = None) -> None:
+        super().__init__()
+        self.document_id = document_id
+
+
 class BodyCut(UploadRejected):
     """Fewer bytes came than were announced; what came was thrown away."""
 
@@ -205,7 +222,7 @@ class NoSpace(UploadRejected):
     title = "The disk is full"
     reason = "no_space"
     what = "There is no space left to store this file. Nothing was stored."
-    cure = "Tell the person who runs this portal."
+    cure = "Tell the person who runs this portal, and try again later."
 
 
 class StorageUnavailable(Busy):

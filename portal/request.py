@@ -23,6 +23,8 @@ class PortalRequest(Request):
 
     #: Where files go; None refuses them. Set before the form is first asked for.
     file_sink: FileSink | None = None
+    #: The view reads the body by itself, as it comes; then no form is looked for in it.
+    is_read_by_view = False
     #: Called once, when the request has ended in whichever way.
     on_close: Callable[[], None] | None = None
 
@@ -38,7 +40,7 @@ class PortalRequest(Request):
     @property  # type: ignore[misc]
     def max_content_length(self) -> int | None:  # type: ignore[override]
         """A form without files is small; files are measured one by one as they come."""
-        return None if self.file_sink is not None else LARGEST_FORM
+        return None if self.file_sink is not None or self.is_read_by_view else LARGEST_FORM
 
     def make_form_data_parser(self) -> FormDataParser:
         parser = _FormParser(

@@ -309,8 +309,12 @@ def test_token_opens_what_its_scope_says_and_nothing_else(
         if needed == scope:
             # Bytes or JSON, or what is wrong with the form: nothing stands in the way.
             action = "revoke" if path.endswith("share-links") else "save"
-            response = script.open(path, method, data={"name": "x", "action": action})
-            assert response.status_code in {200, 201, 404, 409, 422}, (method, path)
+            headers = {"Tus-Resumable": "1.0.0"}
+            data = {"name": "x", "action": action}
+            response = script.open(path, method, data=data, headers=headers)
+            # What is sent is no piece of an upload, and is told so.
+            tus = {400, 415} if path.startswith("/api/v1/uploads") else set()
+            assert response.status_code in {200, 201, 404, 409, 422} | tus, (method, path)
             assert "html" not in response.content_type, (method, path)
             response.close()
 

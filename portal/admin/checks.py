@@ -18,13 +18,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from portal import storage
 from portal.audit import reading
 from portal.config import GIB, ROOT, Settings, is_loopback
-from portal.documents import housekeeping
+from portal.documents import housekeeping, usage
 from portal.errors import PortalError
 from portal.extensions import db
 from portal.jobs import heartbeat
 from portal.mail import outbox, smtp
-from portal.models import Document, Mail, User, Version, utcnow
-from portal.presentation import spoken
+from portal.models import Document, Mail, OpenUpload, User, Version, utcnow
+from portal.presentation import filesize, spoken
 from portal.scanning import clamd, waiting
 from portal.scanning.clamd import NotScanned
 from portal.storage import BlobMissing
@@ -76,6 +76,7 @@ def everything(settings: Settings, *, deep: bool = False) -> Iterator[Check]:
     yield _rows_have_files(deep=deep)
     yield _files_have_rows()
     yield _usage()
+    yield _open_uploads()
     yield _audit_log()
 
 
@@ -304,24 +305,32 @@ def _files_have_rows() -> Check:
 
 
 def _usage() -> Check:
-    """Each person's figure is the sum of the sizes of all their versions."""
+    """Each person's figures are the sums of their versions and of their unfinished uploads."""
     name = "Used room"
-    real = (
-        select(Document.owner_id, func.sum(Version.size_bytes).label("bytes"))
-        .join(Version, Version.document_id == Document.id)
-        .group_by(Document.owner_id)
-        .subquery()
-    )
-    wrong = db.session.scalars(
-        select(User.email)
-        .outerjoin(real, real.c.owner_id == User.id)
-        .where(User.used_bytes != func.coalesce(real.c.bytes, 0))
-        .order_by(User.email)
-    ).all()
-    db.session.commit()
-    if wrong:
-        return Check(name, False, f"The figure is wrong for {', '.join(wrong[:5])}.", "Report it.")
+    if wrong := list(usage.wrong_figures().values()):
+        detail = f"The figure is wrong for {', '.join(wrong[:5])}."
+        return Check(name, False, detail, "Run: manage.py purge")
     return Check(name, True, "Everybody's figure is the sum of their files.")
+
+
+def _open_uploads() -> Check:
+    """What is on its way in, and whether what was given up goes away."""
+    name = "Unfinished uploads"
+    now = utcnow()
+    count, room, overdue = db.session.execute(
+        select(
+            func.count(),
+            func.coalesce(func.sum(OpenUpload.length_bytes), 0),
+            func.count().filter(OpenUpload.expires_at < now - WORKER_SILENCE * 3),
+        ).where(OpenUpload.document_id.is_(None))
+    ).one()
+    db.session.commit()
+    if overdue:
+        detail = f"{overdue} were left alone for too long and still take room."
+        return Check(name, False, detail, "Run: manage.py purge")
+    if not count:
+        return Check(name, True, "None.")
+    return Check(name, True, f"{count}, for which {filesize(room)} are set aside.")
 
 
 def _audit_log() -> Check:

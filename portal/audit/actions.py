@@ -46,12 +46,14 @@ class Action(StrEnum):
     DATA_EXPORTED = "user.data_exported"
     DELETION_ASKED = "user.deletion_asked"
     DELETION_WITHDRAWN = "user.deletion_withdrawn"
+    USAGE_CORRECTED = "user.usage_corrected"
     USER_DELETED = "user.deleted"
     POLICY_CHANGED = "policy.changed"
     MAIL_FAILED = "mail.failed"
     ACCESS_DENIED = "access.denied"
     REFUSALS_COUNTED = "access.refusals_counted"
     UPLOADED = "document.uploaded"
+    VERSION_ADDED = "document.version_added"
     UPLOAD_REFUSED = "upload.refused"
     DOWNLOADED = "document.downloaded"
     DOWNLOAD_BLOCKED = "document.download_blocked"
@@ -106,12 +108,14 @@ _SENTENCES: dict[str, str] = {
     Action.DATA_EXPORTED: "Downloaded all data of {owner}",
     Action.DELETION_ASKED: "Asked for the account of {owner} to be deleted",
     Action.DELETION_WITHDRAWN: "Took back the wish to have the account of {owner} deleted",
+    Action.USAGE_CORRECTED: "Counted the room that {owner} takes again, and corrected it",
     Action.USER_DELETED: "Deleted the account of {owner} for ever",
     Action.POLICY_CHANGED: "Changed the rule “{policy}” to {new}",
     Action.MAIL_FAILED: "A mail to {owner} could not be sent: {problem}",
     Action.ACCESS_DENIED: "Was refused access",
     Action.REFUSALS_COUNTED: "Was refused {count} times more from the same address",
-    Action.UPLOADED: "Uploaded “{name}”",
+    Action.UPLOADED: "Uploaded “{name}”{misnamed}",
+    Action.VERSION_ADDED: "Uploaded a new version of “{name}”{misnamed}",
     Action.UPLOAD_REFUSED: "An upload of “{name}” was refused: {reason}",
     Action.DOWNLOADED: "Downloaded “{name}”{through}",
     Action.DOWNLOAD_BLOCKED: "A download of “{name}” was refused, as malware was found in it",
@@ -145,6 +149,8 @@ def sentence(action: str, owner: str, detail: str) -> str:
     label = str(facts.get("label") or "")
     facts["label"] = f" “{label}”" if label else ""
     facts["through"] = f" through the link{facts['label']}" if "link" in facts else ""
+    kind = facts.get("type_mismatch")
+    facts["misnamed"] = f", which is something else by its content: {kind}" if kind else ""
     token = facts.get("token")
     return template.format_map(_Facts(facts)) + (f" with the token “{token}”" if token else "")
 

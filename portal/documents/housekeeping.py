@@ -13,6 +13,7 @@ from portal.accounts.known_devices import KEPT as DEVICE_KEPT
 from portal.audit import reading
 from portal.config import Settings
 from portal.database import transaction
+from portal.documents import resumable, usage
 from portal.documents.lifecycle import delete_for_ever
 from portal.extensions import db
 from portal.models import (
@@ -49,10 +50,13 @@ class Purged:
     blobs: int
     orphans: int
     unfinished: int
+    uploads: int
     sessions: int
     tokens: int
     mails: int
     addresses: int
+    #: People whose used or reserved room was not the sum of what they have.
+    figures: int
 
 
 def purge(settings: Settings) -> Purged:
@@ -65,11 +69,13 @@ def purge(settings: Settings) -> Purged:
             documents=_old_trash(settings),
             blobs=_discarded_blobs(),
             orphans=_remove(orphans()),
-            unfinished=_remove(list(storage.current().abandoned(utcnow() - ORPHAN_GRACE))),
+            unfinished=_remove(_left_behind()),
+            uploads=resumable.expire(),
             sessions=_old_sessions(settings),
             tokens=api_tokens.forget_expired(),
             mails=_old_mails(),
             addresses=_old_addresses(),
+            figures=usage.recount(),
         )
 
 
@@ -77,7 +83,8 @@ def orphans() -> list[storage.Stored]:
     """Blobs without a row that are old enough to be nobody's any more."""
     before = utcnow() - ORPHAN_GRACE
     old = [found for found in storage.current().blobs() if found.modified_at < before]
-    known: set[str] = set()
+    # Between its last byte and its row an upload may be interrupted; it is gone on with.
+    known = resumable.blobs_under_way()
     for start in range(0, len(old), _BATCH):
         some = [found.blob for found in old[start : start + _BATCH]]
         known |= set(db.session.scalars(select(Version.blob).where(Version.blob.in_(some))))
@@ -86,6 +93,13 @@ def orphans() -> list[storage.Stored]:
         )
     db.session.commit()
     return [found for found in old if found.blob not in known]
+
+
+def _left_behind() -> list[storage.Stored]:
+    """Unfinished bytes that nobody goes on with."""
+    found = list(storage.current().abandoned(utcnow() - ORPHAN_GRACE))
+    under_way = resumable.blobs_under_way()
+    return [each for each in found if each.final_blob not in under_way]
 
 
 def of_known_owners(found: list[storage.Stored]) -> list[storage.Stored]:

@@ -17,7 +17,7 @@ from portal.access import (
 )
 from portal.config import Settings
 from portal.database import transaction
-from portal.documents import names
+from portal.documents import media_types, names
 from portal.errors import Invalid, UploadRejected
 from portal.models import DiscardedBlob, Document, ShareLink, User, Version, utcnow
 
@@ -30,10 +30,10 @@ def rename(person: Person, document_id: uuid.UUID, raw_name: str, settings: Sett
 
     Raises `Invalid`, or `Infected` for one that is blocked.
     """
-    document_to_use(person, document_id)
+    document = document_to_use(person, document_id)
     try:
-        name = names.clean(raw_name)
-        names.check_extension(name, settings)
+        name = names.check(raw_name, settings)
+        media_types.check(name, document.media_type, document.size_bytes, settings)
     except UploadRejected as error:
         problem = f"{error.what} {error.cure}"
         raise Invalid(problem, errors={"name": problem}) from error

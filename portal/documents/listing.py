@@ -24,8 +24,8 @@ from portal.access import (
     trashed_documents,
     visible_documents,
 )
+from portal.documents.intake import Stored
 from portal.documents.names import fold
-from portal.documents.uploads import Stored
 from portal.errors import BadRequest
 from portal.extensions import db
 from portal.models import Document, Scan, ShareLink, User, Version, utcnow

@@ -8,6 +8,12 @@ from portal.config import Settings
 from portal.errors import FileNameRejected, TypeRefused
 
 LONGEST = 255
+#: Of a name that was not taken, what a page shows.
+_LONGEST_SHOWN = 60
+_WAY_OUT = "Save it as another kind of file, or ask the person who runs this portal."
+#: Folders in folders, and characters of all their names together.
+DEEPEST_PATH = 32
+LONGEST_PATH = 1024
 #: Characters of the folded name that are kept for sorting; a database index has its limits.
 _LONGEST_KEY = 512
 #: Embeddings, overrides and isolates: they make "exe.gpj" read as "jpg.exe".
@@ -19,9 +25,7 @@ def clean(raw: str) -> str:
 
     Raises `FileNameRejected` when nothing is left or more than 255 characters are.
     """
-    name = raw.replace("\\", "/").rpartition("/")[2]
-    name = "".join(char for char in name if not _is_taken_out(char))
-    name = unicodedata.normalize("NFC", name)
+    name = _readable(raw.replace("\\", "/").rpartition("/")[2])
     if not name.strip(" .") or name.isspace():
         raise FileNameRejected(
             "The file has no name.", cure=f"Give it a name of 1 to {LONGEST} characters."
@@ -34,6 +38,33 @@ def clean(raw: str) -> str:
     return name
 
 
+def shown(raw: str) -> str:
+    """A name as the client sent it, made fit for a sentence; empty where nothing can be seen."""
+    name = "".join(char for char in raw if not _is_taken_out(char)).strip()
+    return name if len(name) <= _LONGEST_SHOWN else f"{name[:_LONGEST_SHOWN]}…"
+
+
+def clean_path(raw: str) -> str:
+    """The folders a file was dropped with, each cleaned like a name, joined by "/".
+
+    It is shown and compared, and never a path on any disk. Raises `FileNameRejected` where it
+    is too deep or too long.
+    """
+    parts = [part for part in raw.replace("\\", "/").split("/") if part.strip(" .")]
+    if len(parts) > DEEPEST_PATH:
+        raise FileNameRejected(
+            f"The folders are nested {len(parts)} deep; {DEEPEST_PATH} are possible.",
+            cure="Upload the inner folders by themselves.",
+        )
+    path = "/".join(part for part in (_readable(part) for part in parts) if part.strip(" ."))
+    if len(path) > LONGEST_PATH:
+        raise FileNameRejected(
+            f"The names of the folders have {len(path)} characters; {LONGEST_PATH} are possible.",
+            cure="Upload the inner folders by themselves.",
+        )
+    return path
+
+
 def fold(text: str) -> str:
     """`text` as it is searched and sorted by: width and case do not matter (NFKC, casefold)."""
     return unicodedata.normalize("NFKC", text).casefold()[:_LONGEST_KEY]
@@ -43,9 +74,12 @@ def extension(name: str) -> str:
     """What stands after the last dot, folded; empty where there is none.
 
     Dots and spaces at the end do not count: Windows drops them, and opens "a.exe." as "a.exe".
+    Nor do case, width and invisible characters: "a.ｅｘｅ" looks like "a.exe" to whoever opens it.
     """
-    stem, dot, last = name.rstrip(". ").rpartition(".")
-    return last.strip().casefold() if dot and stem else ""
+    seen = "".join(char for char in name if unicodedata.category(char) != "Cf")
+    seen = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", seen).casefold())
+    stem, dot, last = seen.rstrip(". ").rpartition(".")
+    return last.strip() if dot and stem else ""
 
 
 def check_extension(name: str, settings: Settings) -> None:
@@ -57,17 +91,30 @@ def check_extension(name: str, settings: Settings) -> None:
             f"Files ending in .{ending} are not taken here."
             if ending
             else "Files without an ending are not taken here.",
-            cure=rule(settings) or "Ask the person who runs this portal.",
+            cure=f"{rule(settings)} {_WAY_OUT}",
         )
+
+
+def check(raw: str, settings: Settings) -> str:
+    """The name a file gets. Raises `UploadRejected`, with the rule, for one that is not taken."""
+    name = clean(raw)
+    check_extension(name, settings)
+    return name
 
 
 def rule(settings: Settings) -> str:
     """Which endings are taken, as a sentence; empty where every one is."""
     if settings.allowed_extensions:
-        return f"Only {', '.join(sorted(settings.allowed_extensions))}."
+        taken = settings.allowed_extensions - settings.blocked_extensions
+        return f"Only {', '.join(sorted(taken))}." if taken else "No files are taken."
     if settings.blocked_extensions:
         return f"Anything but {', '.join(sorted(settings.blocked_extensions))}."
     return ""
+
+
+def _readable(text: str) -> str:
+    kept = "".join(char for char in text if not _is_taken_out(char))
+    return unicodedata.normalize("NFC", kept)
 
 
 def _is_taken_out(char: str) -> bool:

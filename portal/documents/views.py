@@ -15,7 +15,7 @@ from portal import access
 from portal.accounts.api_tokens import Scope
 from portal.accounts.people import quota_of
 from portal.config import Settings
-from portal.documents import lifecycle, listing, uploads
+from portal.documents import lifecycle, listing, room, uploads
 from portal.documents.forms import RenameForm, UploadForm
 from portal.documents.listing import Query
 from portal.documents.page import document_page
@@ -25,6 +25,7 @@ from portal.documents.receiving import (
     as_text,
     flash_outcome,
     receive_all,
+    refused_as,
     takes_files,
 )
 from portal.errors import NotFound
@@ -70,7 +71,8 @@ def upload() -> ResponseReturnValue:
         return answer_json(outcome)
     flash_outcome(outcome)
     if not outcome.stored:
-        return _list_page(Query(), outcome.rejected[0][1].status)
+        status, headers = refused_as(outcome)
+        return _list_page(Query()), status, headers
     return redirect(url_for("documents.index"), 303)
 
 
@@ -88,6 +90,19 @@ def show(document_id: UUID) -> ResponseReturnValue:
 def download(document_id: UUID) -> ResponseReturnValue:
     grant = access.grant_to_user(current_user, document_id, _version())
     return delivery.send(grant, request)
+
+
+@documents.post("/documents/<uuid:document_id>/versions")
+@open_to_tokens(Scope.DOCUMENTS_WRITE)
+@takes_files(into=lambda document_id: access.owner_of(current_user, document_id))
+def add_version(document_id: UUID) -> ResponseReturnValue:
+    outcome = receive_all(document_id=document_id)
+    if wants_json():
+        return answer_json(outcome)
+    for _, refusal in outcome.rejected:
+        raise refusal
+    flash(f"A new version of “{outcome.stored[0].name}” is there.", "success")
+    return redirect(url_for("documents.show", document_id=document_id), 303)
 
 
 @documents.post("/documents/<uuid:document_id>/rename")
@@ -212,20 +227,19 @@ def _shown(rows: Sequence[Any], next_cursor: str | None) -> dict[str, Any]:
     }
 
 
-def _list_page(query: Query, status: int = 200) -> ResponseReturnValue:
+def _list_page(query: Query) -> str:
     settings = _settings()
     page = listing.visible(current_user, query)
     user = access.own_account(current_user)
-    html = render_template(
+    return render_template(
         "documents/list.html",
         page=_shown(page.rows, page.next_cursor),
         q=query.q,
         sort=query.sort,
         order=query.order,
         upload_form=UploadForm(formdata=None),
-        upload_rules=uploads.rules(settings),
+        upload_rules=room.rules(settings),
         max_upload_bytes=settings.max_upload_bytes,
         used_bytes=user.used_bytes,
         quota_bytes=quota_of(user, settings),
     )
-    return html, status

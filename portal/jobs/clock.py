@@ -9,7 +9,7 @@ from dataclasses import asdict
 from flask import Flask, current_app
 from huey import Huey, crontab
 
-from portal.documents import housekeeping
+from portal.documents import housekeeping, resumable
 from portal.extensions import db
 
 log = logging.getLogger(__name__)
@@ -19,6 +19,8 @@ def set_clock(queue: Huey, app: Flask) -> None:
     """Have every periodic task done by the worker of `queue`, for `app`."""
     every_five_minutes = crontab(minute="*/5")
     queue.periodic_task(every_five_minutes, name="tidy")(_within(app, tidy))
+    queue.periodic_task(crontab(), name="finish")(_within(app, finish_uploads))  # every minute
+    queue.on_startup(name="finish")(_within(app, finish_uploads))
 
 
 def tidy() -> None:
@@ -28,6 +30,12 @@ def tidy() -> None:
     if removed:
         counts = ", ".join(f"{count} {name}" for name, count in removed.items())
         log.info("removed what had its time: %s", counts)
+
+
+def finish_uploads() -> None:
+    """Store uploads that were whole when something was killed."""
+    if finished := resumable.finish_whole(current_app.extensions["settings"]):
+        log.info("stored %d uploads that were interrupted at their end", finished)
 
 
 def _within(app: Flask, task: Callable[[], None]) -> Callable[[], None]:

@@ -9,13 +9,24 @@ from __future__ import annotations
 from flask import Flask, current_app
 
 from portal.config import Settings
-from portal.storage.base import CHUNK, BlobMissing, Incoming, Received, Storage, Stored
+from portal.storage.base import (
+    CHUNK,
+    BlobMissing,
+    Growing,
+    Incoming,
+    Overtaken,
+    Received,
+    Storage,
+    Stored,
+)
 from portal.storage.local import LocalStorage
 
 __all__ = [
     "CHUNK",
     "BlobMissing",
+    "Growing",
     "Incoming",
+    "Overtaken",
     "Received",
     "Storage",
     "Stored",

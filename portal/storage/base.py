@@ -37,9 +37,19 @@ class Stored:
     size_bytes: int
     modified_at: datetime
 
+    @property
+    def final_blob(self) -> str:
+        """The name these bytes have once they are kept."""
+        directory, _, rest = self.blob.partition("/")
+        return f"{directory}/{rest.rpartition('/')[2]}"
+
 
 class BlobMissing(Exception):
     """There are no such bytes in storage, or not as many as there should be."""
+
+
+class Overtaken(Exception):
+    """Another request has written to the same growing bytes in the meantime."""
 
 
 class Incoming(Protocol):
@@ -52,8 +62,8 @@ class Incoming(Protocol):
     def write(self, chunk: bytes | bytearray | memoryview) -> None:
         """Append bytes. Raises `NoSpace` or `StorageUnavailable`; then only `discard` is left."""
 
-    def finish(self) -> Received:
-        """No more bytes will come; may be asked again."""
+    def received(self) -> Received:
+        """What came in. No more bytes will come; may be asked again."""
 
     def keep(self) -> str:
         """Make the bytes durable under a new blob name, and answer it.
@@ -65,11 +75,70 @@ class Incoming(Protocol):
         """Leave nothing behind. Safe to call at any time; does nothing after `keep`."""
 
 
+class Growing(Protocol):
+    """Bytes that come in pieces: each is appended by whoever comes first, and stays.
+
+    Several requests may hold the same ones. Whatever is raised, what `size_bytes` tells
+    afterwards is there and is right.
+    """
+
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes are there now."""
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether they are a blob already."""
+
+    def cut(self, size_bytes: int) -> None:
+        """Throw away what stands beyond `size_bytes`; the next piece goes there."""
+
+    def write(self, chunk: bytes | bytearray | memoryview) -> None:
+        """Append bytes, now or by the next `sync`. Raises `Overtaken` where another request has
+        appended since, `NoSpace` or `StorageUnavailable`."""
+
+    def sync(self) -> int:
+        """Write what was handed over, make it durable, and answer how many bytes are there.
+
+        Raises what `write` does.
+        """
+
+    def received(self) -> Received:
+        """What came in so far."""
+
+    def keep(self) -> str:
+        """Make the bytes durable as a blob, and answer its name; may be asked again.
+
+        Raises `NoSpace` or `StorageUnavailable`.
+        """
+
+    def discard(self) -> None:
+        """Leave nothing behind, unless they were kept."""
+
+    def close(self) -> None:
+        """Let go of what is held for this request. The bytes stay."""
+
+
 class Storage(Protocol):
     """A place where blobs live."""
 
     def receive(self, owner: uuid.UUID) -> Incoming:
         """Begin to take bytes into the directory of `owner`."""
+
+    def new_blob(self, owner: uuid.UUID) -> str:
+        """A name for bytes of `owner` that are to come in pieces."""
+
+    def grow(self, blob: str) -> Growing:
+        """Take hold of bytes that come in pieces, none so far if nothing came yet.
+
+        Raises `NoSpace` or `StorageUnavailable`.
+        """
+
+    def forget(self, blob: str) -> None:
+        """Throw away what came of `blob`, kept or not."""
+
+    def size_so_far(self, blob: str) -> int:
+        """How many bytes of `blob` have come, kept or not; 0 where none did."""
 
     def read(self, blob: str, start: int, length: int, size_bytes: int) -> Iterator[bytes]:
         """`length` bytes from `start`, opened now and read in pieces of at most `LARGEST_CHUNK`.

@@ -207,6 +207,7 @@ def test_healthy_portal_is_called_healthy(healthy: Flask) -> None:
         "Every document has its file",
         "Every file has its document",
         "Used room",
+        "Unfinished uploads",
         "Audit log",
     }
 

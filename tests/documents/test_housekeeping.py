@@ -41,10 +41,12 @@ NOTHING = Purged(
     blobs=0,
     orphans=0,
     unfinished=0,
+    uploads=0,
     sessions=0,
     tokens=0,
     mails=0,
     addresses=0,
+    figures=0,
 )
 
 

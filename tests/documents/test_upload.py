@@ -19,7 +19,8 @@ from sqlalchemy import func, select
 from conftest import DEED, Browser, Cast, user_named
 from documents.test_names import NASTY
 from portal.accounts import people
-from portal.documents import names, uploads
+from portal.documents import names, room, uploads
+from portal.documents.intake import Intent
 from portal.errors import FileNameRejected, FileTooLarge, NotFound, OverQuota, UploadRejected
 from portal.extensions import db
 from portal.models import Document
@@ -208,6 +209,10 @@ DISPOSITIONS: list[tuple[bytes, str]] = [
     (b"filename*=UTF-8''na%C3%AFve.txt", "naïve.txt"),
     (b"filename=\"a.txt\"; filename*=UTF-8''b.txt", "b.txt"),
     (b'filename="a.txt"; filename="b.txt"', "b.txt"),
+    (b"filename*=UTF-8''b.txt; filename=\"a.txt\"", "b.txt"),
+    (b"FileName*=utf-8'en'b.txt; FILENAME=a.txt", "b.txt"),
+    (b"filename*=UTF-8''a.txt; filename*=UTF-8''b.txt", "b.txt"),
+    (b"filename=\"a; filename*=UTF-8''b.txt\"", "a; filename*=UTF-8''b.txt"),
     (b"filename*=UTF-8''a%0d%0ab.txt", "ab.txt"),
     (b"filename*=UTF-8''a%00b%7f%1b.txt", "ab.txt"),
     (b"filename*=UTF-8''..%2f..%2fetc%2fpasswd", "passwd"),
@@ -245,6 +250,7 @@ def test_name_is_read_and_cleaned(
         b'filename="   "',
         b'filename=".."',
         b'filename="a/"',
+        b'filename="a\\"',
         b"filename*=UTF-8''%0d%0a",
         b'filename="' + b"a" * 256 + b'"',
         ('filename="' + "ä" * 256 + '"').encode(),
@@ -416,14 +422,14 @@ def test_too_large_file_is_refused_while_it_comes_in(make_app: Any) -> None:
     Cast(app).person("alice@example.org", "Alice")
     with app.app_context():
         alice = people.by_email("alice@example.org")
-        reception = uploads.Reception(alice, settings_of(app))
+        reception = room.Reception(alice, settings_of(app))
         reception.check(1000)
         with pytest.raises(FileTooLarge):
             reception.check(1001)
-        first = reception.open()
+        first = reception.open("a.bin")
         first.write(b"x" * 1000)
         reception.check(1000)
-        second = reception.open()
+        second = reception.open("a.bin")
         reception.check(500)
         with pytest.raises(OverQuota, match="500 bytes"):
             reception.check(501)
@@ -441,7 +447,7 @@ def test_service_keeps_the_rules_by_itself_and_leaves_nothing(make_app: Any, nam
         incoming.write(b"x" * 1001)
         actor = type("Actor", (), {"user_id": alice.id, "email": alice.email})()
         with pytest.raises(UploadRejected):
-            uploads.receive(actor, alice, name, incoming, settings_of(app))
+            uploads.receive(actor, Intent(alice, name), incoming, settings_of(app))
     assert nothing_stays(app)
 
 
@@ -607,7 +613,7 @@ def test_account_disabled_while_its_upload_comes_in_gets_nothing(
         people.disable(people.by_email("alice@example.org"))
         actor = type("Actor", (), {"user_id": owner.id, "email": owner.email})()
         with pytest.raises(NotFound):
-            uploads.receive(actor, owner, "deed.pdf", incoming, settings)
+            uploads.receive(actor, Intent(owner, "deed.pdf"), incoming, settings)
     assert nothing_stays(app)
 
 

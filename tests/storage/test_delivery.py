@@ -23,7 +23,7 @@ from conftest import DEED, Browser, Cast
 from portal import database
 from portal.database import transaction
 from portal.models import Version
-from portal.storage import CHUNK, delivery, local
+from portal.storage import CHUNK, delivery
 from stage import at_once, database_dump, events, stored_files, twins
 
 SIZE = len(DEED)
@@ -525,7 +525,7 @@ def three_slots(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_memory_of_a_transfer_is_one_chunk(alice: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "_QUICK_SECONDS", 0)
+    monkeypatch.setattr("portal.storage.reading._QUICK_SECONDS", 0)
     path = alice.upload("long.bin", LONG)["download_url"]
     response = alice.get(path, buffered=False)
     lengths = [len(piece) for piece in response.response]

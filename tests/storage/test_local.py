@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from portal.errors import NoSpace, StorageUnavailable
-from portal.storage import local
+from portal.storage import blocks, reading
 from portal.storage.base import CHUNK, LARGEST_CHUNK, BlobMissing, Incoming
 from portal.storage.local import LocalStorage
 
@@ -169,11 +169,11 @@ def test_long_file_is_hashed_and_kept_whatever_the_pieces(
     for start in range(0, len(LONG), pieces):
         incoming.write(memoryview(LONG)[start : start + pieces])
         assert incoming.size_bytes == min(start + pieces, len(LONG))
-    received = incoming.finish()
+    received = incoming.received()
     assert received.size_bytes == len(LONG)
     assert received.sha256 == hashlib.sha256(LONG).digest()
     assert received.head == LONG[:4096]
-    assert incoming.finish() == received
+    assert incoming.received() == received
     assert fetch(storage, incoming.keep(), len(LONG)) == LONG
     assert storing_threads() == 0
 
@@ -234,7 +234,7 @@ def test_system_without_direct_writes_loses_no_byte(
             raise OSError(errno.EINVAL, "as file systems in memory do")
         return 0
 
-    monkeypatch.setattr(local.fcntl, "fcntl", refuse)
+    monkeypatch.setattr(blocks.fcntl, "fcntl", refuse)
     assert fetch(storage, store(storage, LONG, pieces), len(LONG)) == LONG
 
 
@@ -248,7 +248,7 @@ def test_pieces_of_any_length_add_up(storage: LocalStorage, lengths: list[int]) 
         incoming.write(bytearray(piece))
         position += len(piece)
     content = (LONG + LONG)[:position]
-    assert incoming.finish().sha256 == hashlib.sha256(content).digest()
+    assert incoming.received().sha256 == hashlib.sha256(content).digest()
     blob = incoming.keep()
     assert fetch(storage, blob, position) == content
     storage.remove(blob)
@@ -261,7 +261,7 @@ def test_buffer_used_again_by_the_caller_changes_nothing(storage: LocalStorage) 
     for start in range(0, 2 * MIB, piece):
         buffer[:] = LONG[start : start + piece]
         incoming.write(buffer)
-    assert incoming.finish().sha256 == hashlib.sha256(LONG[: 2 * MIB]).digest()
+    assert incoming.received().sha256 == hashlib.sha256(LONG[: 2 * MIB]).digest()
     assert fetch(storage, incoming.keep(), 2 * MIB) == LONG[: 2 * MIB]
 
 
@@ -280,22 +280,22 @@ def test_any_span_is_read_whole(storage: LocalStorage, start: int, length: int) 
 def test_quick_reader_gets_larger_pieces_and_a_slow_one_small_ones_again(
     storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "_QUICK_SECONDS", 60)
-    monkeypatch.setattr(local, "_BUFFERED", 2 * CHUNK)
+    monkeypatch.setattr(reading, "_QUICK_SECONDS", 60)
+    monkeypatch.setattr(reading, "_BUFFERED", 2 * CHUNK)
     pieces = storage.read(store(storage, LONG), 0, len(LONG), len(LONG))
     grown = [len(next(pieces)) for _ in range(9)]
     # The first ones may only have gone into the buffers on the way to a slow reader.
     assert grown == [CHUNK, CHUNK, *(n * CHUNK for n in (2, 4, 8, 16, 32, 64)), LARGEST_CHUNK]
-    monkeypatch.setattr(local, "_QUICK_SECONDS", 0)
+    monkeypatch.setattr(reading, "_QUICK_SECONDS", 0)
     assert len(next(pieces)) == CHUNK
 
 
 def test_pieces_stay_small_while_many_read(
     storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "_QUICK_SECONDS", 60)
-    monkeypatch.setattr(local, "_BUFFERED", 0)
-    monkeypatch.setattr(local, "_FEW_READERS", 2)
+    monkeypatch.setattr(reading, "_QUICK_SECONDS", 60)
+    monkeypatch.setattr(reading, "_BUFFERED", 0)
+    monkeypatch.setattr(reading, "_FEW_READERS", 2)
     blob = store(storage, LONG)
     first, second, third = (storage.read(blob, 0, len(LONG), len(LONG)) for _ in range(3))
     assert [len(next(first)) for _ in range(3)] == [CHUNK] * 3
@@ -311,7 +311,7 @@ def test_pieces_stay_small_while_many_read(
 def test_nothing_is_visible_before_it_is_kept(storage: LocalStorage, tmp_path: Path) -> None:
     incoming = storage.receive(OWNER)
     incoming.write(b"half")
-    incoming.finish()
+    incoming.received()
     assert list(storage.blobs()) == []
     (file,) = files(tmp_path)
     assert file.parent.name == ".incoming"
@@ -329,7 +329,7 @@ def test_discarded_bytes_leave_nothing(
     incoming = storage.receive(OWNER)
     incoming.write(LONG[:size])
     if finished:
-        incoming.finish()
+        incoming.received()
     incoming.discard()
     incoming.discard()
     assert files(tmp_path) == []
@@ -350,7 +350,7 @@ def test_nothing_can_be_done_with_discarded_bytes(storage: LocalStorage, size: i
     incoming = storage.receive(OWNER)
     incoming.write(LONG[:size])
     incoming.discard()
-    for act in (lambda: incoming.write(b"more"), incoming.finish, incoming.keep):
+    for act in (lambda: incoming.write(b"more"), incoming.received, incoming.keep):
         with pytest.raises(RuntimeError):
             act()
 
@@ -358,7 +358,7 @@ def test_nothing_can_be_done_with_discarded_bytes(storage: LocalStorage, size: i
 def test_nothing_is_written_after_the_end(storage: LocalStorage) -> None:
     incoming = storage.receive(OWNER)
     incoming.write(b"all")
-    incoming.finish()
+    incoming.received()
     with pytest.raises(RuntimeError):
         incoming.write(b"more")
     blob = incoming.keep()
@@ -399,7 +399,7 @@ def test_no_space_for_the_last_block_is_told_when_it_ends(
     with limited(resource.RLIMIT_FSIZE, 2 * MIB + 1000):
         incoming.write(LONG[2 * MIB : 2 * MIB + 5000])
         with pytest.raises(NoSpace):
-            incoming.finish()
+            incoming.received()
     incoming.discard()
     assert files(tmp_path) == []
     assert storing_threads() == 0
@@ -569,7 +569,7 @@ def test_many_come_in_at_once_without_mixing(storage: LocalStorage) -> None:
         for incoming, content in zip(incomings, contents, strict=True):
             incoming.write(content[start : start + CHUNK])
     for incoming, content in zip(incomings, contents, strict=True):
-        assert incoming.finish().sha256 == hashlib.sha256(content).digest()
+        assert incoming.received().sha256 == hashlib.sha256(content).digest()
         assert fetch(storage, incoming.keep(), len(content)) == content
     assert storing_threads() == 0
 

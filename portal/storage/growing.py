@@ -1,0 +1,198 @@
+"""Bytes that come in pieces, in several requests and maybe over days."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from portal.errors import NoSpace, PortalError
+from portal.storage.base import Overtaken, Received
+from portal.storage.blocks import Blocks
+from portal.storage.files import HEAD_BYTES, INCOMING, refusal, sync_directory, write_all
+
+#: Bytes read at a time where a file must be hashed once more.
+_READ_AGAIN = 1024 * 1024
+#: Files whose hash so far a process remembers, so that the next piece goes on with it.
+_REMEMBERED = 256
+_FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Digests:
+    """Hashes of files that are not whole yet, as far as this process has worked them out.
+
+    What a piece has added to a file never changes afterwards, so they stay true.
+    """
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[str, tuple[int, hashlib._Hash]] = OrderedDict()
+
+    def at(self, blob: str, size_bytes: int) -> hashlib._Hash | None:
+        """The hash of the first `size_bytes` of `blob`, to go on with; None if it is not known."""
+        if size_bytes == 0:
+            return hashlib.sha256()
+        known = self._known.get(blob)
+        return known[1].copy() if known is not None and known[0] == size_bytes else None
+
+    def remember(self, blob: str, size_bytes: int, digest: hashlib._Hash) -> None:
+        self._known[blob] = size_bytes, digest
+        while len(self._known) > _REMEMBERED:
+            with suppress(KeyError):  # another thread was quicker
+                self._known.popitem(last=False)
+
+    def forget(self, blob: str) -> None:
+        self._known.pop(blob, None)
+
+
+class LocalGrowing:
+    """`Growing` as a file in `.incoming/`, under the name it will have as a blob.
+
+    Several requests may hold it at once, in several processes. Each write is made under a lock
+    and only at the very end of the file, so that of two who send the same piece one goes on.
+    """
+
+    def __init__(self, directory: Path, name: str, digests: Digests) -> None:
+        """Open the file, or make it. Raises `OSError`."""
+        self._blob = f"{directory.name}/{name}"
+        self._directory = directory
+        self._incoming, self._final = directory / INCOMING / name, directory / name
+        self._digests = digests
+        self._descriptor = -1
+        self._is_new = False
+        self.is_kept = True
+        try:
+            self._descriptor = os.open(self._final, os.O_RDONLY | _FLAGS)
+        except FileNotFoundError:
+            self.is_kept = False
+            try:
+                self._descriptor = os.open(self._incoming, os.O_RDWR | _FLAGS)
+            except FileNotFoundError:
+                self._is_new = True
+                self._descriptor = os.open(self._incoming, os.O_RDWR | os.O_CREAT | _FLAGS, 0o600)
+        self._blocks: Blocks | None = None
+        self._position = self.size_bytes
+        self._digest = digests.at(self._blob, self._position)
+
+    @property
+    def size_bytes(self) -> int:
+        return os.fstat(self._descriptor).st_size
+
+    def cut(self, size_bytes: int) -> None:
+        try:
+            with self._alone():
+                if self.size_bytes > size_bytes:
+                    os.ftruncate(self._descriptor, size_bytes)
+        except OSError as error:
+            raise refusal(error) from error
+        self._position = size_bytes
+        self._digest = self._digests.at(self._blob, size_bytes)
+
+    def write(self, chunk: bytes | bytearray | memoryview) -> None:
+        try:
+            if self._blocks is None and not Blocks.is_worth_it(self._position + len(chunk)):
+                with self._claim(self._position):
+                    write_all(self._descriptor, chunk, self._position)
+                if self._digest is not None:
+                    self._digest.update(chunk)
+            else:
+                if self._blocks is None:
+                    self._blocks = Blocks(
+                        self._descriptor, self._digest, self._position, self._claim
+                    )
+                self._blocks.write(chunk)
+        except OSError as error:
+            raise self._failed(error) from error
+        self._position += len(chunk)
+
+    def sync(self) -> int:
+        try:
+            if self._blocks is not None:
+                blocks, self._blocks = self._blocks, None
+                blocks.finish()
+            os.fdatasync(self._descriptor)
+            if self._is_new:
+                sync_directory(self._incoming.parent)
+                self._is_new = False
+        except OSError as error:
+            raise self._failed(error) from error
+        if self._digest is not None:
+            self._digests.remember(self._blob, self._position, self._digest.copy())
+        return self._position
+
+    def received(self) -> Received:
+        size = self.size_bytes
+        digest = self._digests.at(self._blob, size) or self._read_again()
+        return Received(size, digest.digest(), os.pread(self._descriptor, HEAD_BYTES, 0))
+
+    def keep(self) -> str:
+        try:
+            # A failed fsync is never tried again: the kernel may have dropped the pages.
+            os.fsync(self._descriptor)
+            if not self.is_kept:
+                with suppress(FileNotFoundError):  # another request was quicker
+                    os.rename(self._incoming, self._final)
+                os.stat(self._final)
+            # Also where it was renamed before: whoever did so may not have come to this.
+            sync_directory(self._directory)
+        except OSError as error:
+            raise self._failed(error) from error
+        self.is_kept = True
+        self._digests.forget(self._blob)
+        return self._blob
+
+    def discard(self) -> None:
+        self._digests.forget(self._blob)
+        if not self.is_kept:
+            with suppress(OSError):
+                self._incoming.unlink()
+
+    def close(self) -> None:
+        if self._blocks is not None:
+            blocks, self._blocks = self._blocks, None
+            blocks.stop()
+        if self._descriptor >= 0:
+            descriptor, self._descriptor = self._descriptor, -1
+            os.close(descriptor)
+
+    @contextmanager
+    def _claim(self, at: int) -> Iterator[None]:
+        """Let nobody else write; raise `Overtaken` where somebody has, or has cut the end off."""
+        with self._alone():
+            if self.size_bytes != at or os.fstat(self._descriptor).st_nlink == 0:
+                raise Overtaken
+            yield
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    def _read_again(self) -> hashlib._Hash:
+        digest = hashlib.sha256()
+        buffer = memoryview(bytearray(_READ_AGAIN))
+        position = 0
+        try:
+            while length := os.preadv(self._descriptor, [buffer], position):
+                digest.update(buffer[:length])
+                position += length
+        except OSError as error:
+            raise refusal(error) from error
+        return digest
+
+    def _failed(self, error: OSError) -> PortalError:
+        """What to raise; bytes of which nobody knows whether they are there are given up."""
+        refused = refusal(error)
+        self._digest = None
+        self._digests.forget(self._blob)
+        # Where only the room gave out, what is there is right, and the upload can go on.
+        if not isinstance(refused, NoSpace) or error.errno == errno.EFBIG:
+            self.discard()
+        return refused
