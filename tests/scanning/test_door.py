@@ -8,20 +8,18 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 import pytest
 from flask import Flask
-from sqlalchemy import select, update
+from sqlalchemy import update
 from werkzeug.test import TestResponse
 
 from conftest import DEED, Browser
-from portal import storage
 from portal.config import Scanner
 from portal.extensions import db
-from portal.models import Document, Scan, User, Version, utcnow
+from portal.models import Scan, Version
 from scanning.stage import put
-from stage import NOTHING, Program, events, facts, program
+from stage import NOTHING, Program, events, facts, file_part, form, program, send_form
 from test_house_rules import SOURCES, _called
 
 #: Nobody listens there: in these tests it counts that the setting is made.
@@ -175,7 +173,7 @@ def test_refused_download_of_malware_is_in_the_log_and_one_that_waits_is_not(sce
 
 
 def test_older_version_is_judged_by_itself(scene: Scene, app: Flask) -> None:
-    second_version(app, scene.deed, b"second")
+    add_version(scene, b"second")
     assert scene.alice.get(scene.deed["download_url"]).status_code == 409
     assert scene.alice.get(scene.deed["download_url"] + "?version=2").status_code == 409
     assert scene.alice.get(scene.deed["download_url"] + "?version=1").data == DEED
@@ -189,30 +187,11 @@ def test_older_version_is_judged_by_itself(scene: Scene, app: Flask) -> None:
     assert scene.visitor.get(scene.ticket).data == b"second"
 
 
-def second_version(app: Flask, document: dict[str, Any], content: bytes) -> None:
-    """Give a document a second version that waits, behind the portal's back."""
-    with app.app_context():
-        row = db.session.scalars(
-            select(Document).where(Document.public_id == UUID(document["id"]))
-        ).one()
-        owner = db.session.get_one(User, row.owner_id)
-        incoming = storage.current().receive(owner.public_id)
-        incoming.write(content)
-        received = incoming.finish()
-        version = Version(
-            document_id=row.id,
-            number=2,
-            blob=incoming.keep(),
-            size_bytes=len(content),
-            sha256=received.sha256,
-            media_type="text/plain",
-            uploaded_by_id=owner.id,
-            scan=Scan.WAITING,
-            next_scan_at=utcnow(),
-        )
-        row.version = 2
-        db.session.add(version)
-        db.session.commit()
+def add_version(scene: Scene, content: bytes) -> None:
+    """Give the document a second version, which waits."""
+    body = form([file_part(content)])
+    answer = send_form(scene.alice, body, f"{scene.deed['url']}/versions")
+    assert answer.status_code == 201, answer.text
 
 
 # Links
@@ -280,7 +259,7 @@ def test_link_to_malware_looks_like_one_that_has_ended(scene: Scene) -> None:
     assert scene.alice.get("/share-links", headers={"Accept": "application/json"}).get_json() == {
         "links": []
     }
-    second_version(scene.app, scene.deed, b"second")
+    add_version(scene, b"second")
     assert scene.visitor.get(scene.link["path"]).status_code == 200
 
 

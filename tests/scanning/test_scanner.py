@@ -26,7 +26,16 @@ from portal.scanning.clamd import ScannerAway
 from post_office import html_of, mails_to, outbox, text_of
 from scanning.peer import heard, peer, says
 from scanning.stage import make_due, put, scan, upload, version_of
-from stage import at_once, database_dump, events, settings_of, stored_files
+from stage import (
+    at_once,
+    database_dump,
+    events,
+    file_part,
+    form,
+    send_form,
+    settings_of,
+    stored_files,
+)
 
 ALICE, ADA, BOB = "alice@example.org", "ada@example.org", "bob@example.org"
 NOISE = random.Random(11)
@@ -93,6 +102,20 @@ def test_malware_is_blocked(app: Flask, alice: Browser, name: str) -> None:
     assert event.detail["threat"] == THREAT
     assert event.detail["sha256"] == document["sha256"]
     assert scan(app) == 0
+
+
+def test_new_version_waits_too_and_a_clean_one_releases_the_document(
+    app: Flask, alice: Browser
+) -> None:
+    document = alice.upload("raw.com", EICAR)
+    scan(app)
+    path = f"{document['url']}/versions"
+    answer = send_form(alice, form([file_part(b"clean", "raw.com")]), path)
+    assert answer.status_code == 201, answer.text
+    assert alice.get(document["download_url"]).status_code == 409
+    assert scan(app) == 1
+    assert alice.get(document["download_url"]).data == b"clean"
+    assert alice.get(document["download_url"] + "?version=1").status_code == 403
 
 
 # Who is told
