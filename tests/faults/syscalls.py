@@ -25,9 +25,9 @@ DONE = {201, 204}
 FINISHED_SECONDS = 10
 #: Errors of a disk, and of one without room.
 ERRORS = ("EIO", "ENOSPC")
-#: What may fail although the answer is 201: what these write is safe elsewhere already (the head
-#: of the audit log, the log's pages on their way into the database) or is a sign of life; and
-#: SQLite ignores by itself that a folder could not be synced.
+#: What may fail although the answer says done: what these write is safe elsewhere already (the
+#: head of the audit log, the log's pages on their way into the database); what cannot be removed
+#: is left to `purge`; and SQLite ignores by itself that a folder could not be synced.
 NOT_DECISIVE = (
     "openat instance/audit-head.json",
     "pwrite64 instance/audit-head.json",
@@ -36,6 +36,8 @@ NOT_DECISIVE = (
     "ftruncate instance/portal.db",
     "fdatasync instance",
     "flock instance/writer.lock",
+    "unlink files/…/.incoming/…",
+    "unlink files/…/…",
 )
 WRITE_AHEAD = "instance/portal.db-wal"
 #: This call only hints.
