@@ -21,7 +21,7 @@ from portal.storage.base import Incoming, Received
 #: Bytes before the first and after the last boundary: no program sends any worth reading.
 _MOST_OUTSIDE = 512 * 1024
 #: Bytes asked of the server at a time: each asking has its cost.
-_READ = 256 * 1024
+_READ = 128 * 1024
 #: A text field longer than this is no form of ours.
 _LONGEST_FIELD = 64 * 1024
 #: All text fields of a form together: they are kept in memory.

@@ -31,6 +31,7 @@ def document_page(
     shown = {
         "public_id": document.public_id,
         "name": document.name,
+        "path": document.path,
         "size_bytes": document.size_bytes,
         "media_type": document.media_type,
         "mismatch": claims.mismatch(document.name, document.media_type, document.size_bytes),

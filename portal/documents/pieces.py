@@ -22,7 +22,7 @@ LIFETIME = timedelta(days=3)
 #: Within a piece, so much may come between two moments at which all of it is durable.
 _SYNC_EVERY = 128 * 1024 * 1024
 #: Bytes asked of the server at a time: each asking has its cost.
-_READ = 256 * 1024
+_READ = 128 * 1024
 #: Algorithms a client may check its pieces with. The protocol wants SHA-1 from every server;
 #: against accidents it is good enough.
 CHECKSUMS = {"sha256": hashlib.sha256, "sha1": hashlib.sha1}
@@ -143,7 +143,10 @@ def take(sending: Sending, growing: Growing, offset: int, piece: Piece) -> int:
     if size > offset:
         growing.cut(offset)
     begins_anew = not _is_same_life(sending) or offset < sending.synced_bytes
-    if piece.checksum is not None or sending.checked_bytes is not None or begins_anew:
+    # A piece may come slowly: its upload must not end under it.
+    ends_soon = sending.expires_at - utcnow() < LIFETIME / 2
+    is_checked = piece.checksum is not None or sending.checked_bytes is not None
+    if is_checked or begins_anew or ends_soon:
         unchecked = offset if piece.checksum is not None else None
         _note(sending, min(offset, sending.synced_bytes), unchecked)
     checked = _Checked(piece.checksum)

@@ -10,12 +10,13 @@ from __future__ import annotations
 import io
 import uuid
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
 
 from flask import Flask, current_app
 from sqlalchemy import (
+    ColumnElement,
     Dialect,
     Integer,
     Table,
@@ -40,7 +41,6 @@ from portal.documents.intake import Intent
 from portal.documents.pieces import OtherOffset, Piece
 from portal.errors import (
     Busy,
-    Conflict,
     Gone,
     NoSpace,
     NotFound,
@@ -146,6 +146,7 @@ def append(
     sending = _living(person, upload_id)
     access.may_upload_to(person, sending.owner_id)
     let_go()
+    waits_until = utcnow() + pieces.LIFETIME  # or a little longer: each piece puts the end off
     growing = storage.current().grow(sending.blob)
     try:
         size = pieces.take(sending, growing, offset, piece)
@@ -155,7 +156,7 @@ def append(
         growing.close()
     if size == sending.length_bytes:
         return _finish(person, sending, settings)
-    return _progress(sending, size)
+    return _progress(replace(sending, expires_at=waits_until), size)
 
 
 def terminate(person: Person, upload_id: uuid.UUID) -> None:
@@ -181,11 +182,11 @@ def finish_whole(settings: Settings) -> int:
 
 def expire() -> int:
     """Forget the uploads whose time is over, and give their room back; answers how many."""
-    over = db.session.execute(access.SENDING_COLUMNS.where(OpenUpload.expires_at <= utcnow())).all()
+    is_over = OpenUpload.expires_at <= utcnow()
+    over = db.session.execute(access.SENDING_COLUMNS.where(is_over)).all()
     db.session.commit()
-    for row in over:
-        _forget(access.sending(row))
-    return len(over)
+    # A piece that has come in the meantime has put the end of its upload off.
+    return sum(_forget(access.sending(row), is_over) for row in over)
 
 
 def blobs_under_way() -> set[str]:
@@ -321,12 +322,16 @@ def _finish(person: Person, sending: Sending, settings: Settings) -> Progress:
 
     growing = storage.current().grow(sending.blob)
     try:
+        if growing.size_bytes != sending.length_bytes:
+            raise Overtaken
         uploads.receive_reserved(person, intent, growing, settings, mark)
     except _AlreadyStored:
         pass
+    except Overtaken:
+        raise OtherOffset from None
     except (NoSpace, Busy, NotFound):
         raise  # it waits: for room, for a turn, for the account to be let in again
-    except (UploadRejected, Conflict) as refusal:
+    except UploadRejected as refusal:
         _forget(sending)
         uploads.note_refusal(owner, sending.name, refusal)
         raise
@@ -335,12 +340,15 @@ def _finish(person: Person, sending: Sending, settings: Settings) -> Progress:
     return _progress(access.upload_of(person, sending.public_id), sending.length_bytes)
 
 
-def _forget(sending: Sending) -> None:
-    """Row first, and the room with it; then the bytes, unless they are a document's."""
+def _forget(sending: Sending, *conditions: ColumnElement[bool]) -> bool:
+    """Row first, and the room with it; then the bytes, unless they are a document's.
+
+    Answers whether there was such a row.
+    """
     with transaction() as session:
         gone = session.execute(
             delete(OpenUpload)
-            .where(OpenUpload.id == sending.id)
+            .where(OpenUpload.id == sending.id, *conditions)
             .returning(OpenUpload.owner_id, OpenUpload.length_bytes, OpenUpload.document_id)
         ).one_or_none()
         is_unfinished = gone is not None and gone[2] is None
@@ -353,6 +361,7 @@ def _forget(sending: Sending) -> None:
     if is_unfinished:
         with suppress(OSError):  # what a failing disk does not let go, `purge` tries again
             storage.current().forget(sending.blob)
+    return gone is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,11 +91,14 @@ class Growing(Protocol):
         """Whether they are a blob already."""
 
     def cut(self, size_bytes: int) -> None:
-        """Throw away what stands beyond `size_bytes`; the next piece goes there."""
+        """Throw away what stands beyond `size_bytes`; the next piece goes there.
+
+        Whoever was writing beyond it is overtaken. Raises `Overtaken` once they were kept.
+        """
 
     def write(self, chunk: bytes | bytearray | memoryview) -> None:
         """Append bytes, now or by the next `sync`. Raises `Overtaken` where another request has
-        appended since, `NoSpace` or `StorageUnavailable`."""
+        appended or cut since, `NoSpace` or `StorageUnavailable`."""
 
     def sync(self) -> int:
         """Write what was handed over, make it durable, and answer how many bytes are there.
@@ -109,7 +112,8 @@ class Growing(Protocol):
     def keep(self) -> str:
         """Make the bytes durable as a blob, and answer its name; may be asked again.
 
-        Raises `NoSpace` or `StorageUnavailable`.
+        They are the bytes that `received` told of, or it raises `Overtaken`; also `NoSpace` or
+        `StorageUnavailable`.
         """
 
     def discard(self) -> None:

@@ -6,9 +6,11 @@ import errno
 import fcntl
 import hashlib
 import os
+import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from portal.errors import NoSpace, PortalError
@@ -20,27 +22,38 @@ from portal.storage.files import HEAD_BYTES, INCOMING, refusal, sync_directory, 
 _READ_AGAIN = 1024 * 1024
 #: Files whose hash so far a process remembers, so that the next piece goes on with it.
 _REMEMBERED = 256
+#: Longer than the kernel's clock for the times of files goes without moving.
+_TICK_SECONDS = 0.02
 _FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-class Digests:
-    """Hashes of files that are not whole yet, as far as this process has worked them out.
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """How long a file was and when it was written: nobody has touched it while this is the same.
 
-    What a piece has added to a file never changes afterwards, so they stay true.
+    The length alone is not enough: what was cut off may have been sent again, as something else.
     """
 
-    def __init__(self) -> None:
-        self._known: OrderedDict[str, tuple[int, hashlib._Hash]] = OrderedDict()
+    size_bytes: int
+    written_at_ns: int
 
-    def at(self, blob: str, size_bytes: int) -> hashlib._Hash | None:
-        """The hash of the first `size_bytes` of `blob`, to go on with; None if it is not known."""
-        if size_bytes == 0:
+
+class Digests:
+    """Hashes of files that are not whole yet, as far as this process has worked them out."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[str, tuple[Stamp, hashlib._Hash]] = OrderedDict()
+
+    def at(self, blob: str, stamp: Stamp) -> hashlib._Hash | None:
+        """The hash of `blob` as `stamp` saw it, to go on with; None if it is not known."""
+        if stamp.size_bytes == 0:
             return hashlib.sha256()
         known = self._known.get(blob)
-        return known[1].copy() if known is not None and known[0] == size_bytes else None
+        return known[1].copy() if known is not None and known[0] == stamp else None
 
-    def remember(self, blob: str, size_bytes: int, digest: hashlib._Hash) -> None:
-        self._known[blob] = size_bytes, digest
+    def remember(self, blob: str, stamp: Stamp, digest: hashlib._Hash) -> None:
+        self._known[blob] = stamp, digest
+        self._known.move_to_end(blob)
         while len(self._known) > _REMEMBERED:
             with suppress(KeyError):  # another thread was quicker
                 self._known.popitem(last=False)
@@ -53,7 +66,8 @@ class LocalGrowing:
     """`Growing` as a file in `.incoming/`, under the name it will have as a blob.
 
     Several requests may hold it at once, in several processes. Each write is made under a lock
-    and only at the very end of the file, so that of two who send the same piece one goes on.
+    and only where nobody else has written or cut since this one's last, so that of two who send
+    the same piece one goes on.
     """
 
     def __init__(self, directory: Path, name: str, digests: Digests) -> None:
@@ -62,21 +76,27 @@ class LocalGrowing:
         self._directory = directory
         self._incoming, self._final = directory / INCOMING / name, directory / name
         self._digests = digests
-        self._descriptor = -1
         self._is_new = False
         self.is_kept = True
-        try:
-            self._descriptor = os.open(self._final, os.O_RDONLY | _FLAGS)
-        except FileNotFoundError:
-            self.is_kept = False
-            try:
-                self._descriptor = os.open(self._incoming, os.O_RDWR | _FLAGS)
-            except FileNotFoundError:
-                self._is_new = True
-                self._descriptor = os.open(self._incoming, os.O_RDWR | os.O_CREAT | _FLAGS, 0o600)
+        self._descriptor = self._open()
         self._blocks: Blocks | None = None
-        self._position = self.size_bytes
-        self._digest = digests.at(self._blob, self._position)
+        self._stamp = self._look()
+        self._position = self._stamp.size_bytes
+        self._digest = digests.at(self._blob, self._stamp)
+
+    def _open(self) -> int:
+        # Final, unfinished, final: another request may rename it between the first two looks.
+        for path, flags in (
+            (self._final, os.O_RDONLY),
+            (self._incoming, os.O_RDWR),
+            (self._final, os.O_RDONLY),
+        ):
+            with suppress(FileNotFoundError):
+                descriptor = os.open(path, flags | _FLAGS)
+                self.is_kept = path is self._final
+                return descriptor
+        self.is_kept, self._is_new = False, True
+        return os.open(self._incoming, os.O_RDWR | os.O_CREAT | _FLAGS, 0o600)
 
     @property
     def size_bytes(self) -> int:
@@ -85,12 +105,17 @@ class LocalGrowing:
     def cut(self, size_bytes: int) -> None:
         try:
             with self._alone():
+                self._must_be_unfinished()
                 if self.size_bytes > size_bytes:
+                    # The clock of files ticks slowly: after this, the file's time is another one
+                    # than that of the last write, which whoever made it will notice.
+                    time.sleep(_TICK_SECONDS)
                     os.ftruncate(self._descriptor, size_bytes)
+                self._stamp = self._look()
         except OSError as error:
             raise refusal(error) from error
         self._position = size_bytes
-        self._digest = self._digests.at(self._blob, size_bytes)
+        self._digest = self._digests.at(self._blob, self._stamp)
 
     def write(self, chunk: bytes | bytearray | memoryview) -> None:
         try:
@@ -120,23 +145,28 @@ class LocalGrowing:
                 self._is_new = False
         except OSError as error:
             raise self._failed(error) from error
+        if self._look() != self._stamp:
+            raise Overtaken
         if self._digest is not None:
-            self._digests.remember(self._blob, self._position, self._digest.copy())
+            self._digests.remember(self._blob, self._stamp, self._digest.copy())
         return self._position
 
     def received(self) -> Received:
-        size = self.size_bytes
-        digest = self._digests.at(self._blob, size) or self._read_again()
-        return Received(size, digest.digest(), os.pread(self._descriptor, HEAD_BYTES, 0))
+        self._stamp = self._look()
+        digest = self._digests.at(self._blob, self._stamp) or self._read_again()
+        head = os.pread(self._descriptor, HEAD_BYTES, 0)
+        return Received(self._stamp.size_bytes, digest.digest(), head)
 
     def keep(self) -> str:
         try:
             # A failed fsync is never tried again: the kernel may have dropped the pages.
             os.fsync(self._descriptor)
-            if not self.is_kept:
-                with suppress(FileNotFoundError):  # another request was quicker
+            with self._alone():
+                if self._look() != self._stamp:
+                    raise Overtaken
+                if not self._is_at(self._final):  # another request may have been quicker
+                    self._must_be_unfinished()
                     os.rename(self._incoming, self._final)
-                os.stat(self._final)
             # Also where it was renamed before: whoever did so may not have come to this.
             sync_directory(self._directory)
         except OSError as error:
@@ -163,9 +193,28 @@ class LocalGrowing:
     def _claim(self, at: int) -> Iterator[None]:
         """Let nobody else write; raise `Overtaken` where somebody has, or has cut the end off."""
         with self._alone():
-            if self.size_bytes != at or os.fstat(self._descriptor).st_nlink == 0:
+            if self._look() != self._stamp or at != self._stamp.size_bytes:
                 raise Overtaken
-            yield
+            self._must_be_unfinished()
+            try:
+                yield
+            finally:
+                self._stamp = self._look()
+
+    def _look(self) -> Stamp:
+        facts = os.fstat(self._descriptor)
+        return Stamp(facts.st_size, facts.st_mtime_ns)
+
+    def _must_be_unfinished(self) -> None:
+        """Raise `Overtaken` where it was kept, given up or made anew in the meantime."""
+        if not self._is_at(self._incoming):
+            raise Overtaken
+
+    def _is_at(self, path: Path) -> bool:
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), path.lstat())
+        except FileNotFoundError:
+            return False
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

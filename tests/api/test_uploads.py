@@ -9,8 +9,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from flask import Flask
 from sqlalchemy import select, update
+from werkzeug.http import parse_date
 
 from api.tus import PIECE, Tus, metadata
 from conftest import Browser, Cast, user_named
@@ -373,6 +375,20 @@ def test_piece_is_compared_with_its_checksum(
     assert download(alice, answer) == CONTENT[:2000]
 
 
+def test_hash_is_that_of_the_bytes_that_were_sent_again(
+    app: Flask, alice: Browser, tus: Tus
+) -> None:
+    address = tus.begin("a.bin", 2000)
+    tus.patch(address, 0, CONTENT[:1000])
+    rest = CONTENT[1000:2000]
+    damaged = tus.patch(address, 1000, b"x" + rest[1:], Upload_Checksum=checksum(rest))
+    assert damaged.status_code == 460
+    answer = tus.patch(address, 1000, rest, Upload_Checksum=checksum(rest))
+    assert download(alice, answer) == CONTENT[:2000]
+    digest = events(app, "document.uploaded")[-1].detail["sha256"]
+    assert digest == hashlib.sha256(CONTENT[:2000]).hexdigest()
+
+
 def test_unchecked_bytes_do_not_count(app: Flask, alice: Browser, tus: Tus) -> None:
     address = tus.begin("a.bin", 2000)
     tus.patch(address, 0, CONTENT[:1000])
@@ -514,6 +530,11 @@ def test_announcement_that_is_not_understood_is_refused(
     assert (open_uploads(app), room(app)) == (0, (0, 0))
 
 
+def test_abilities_are_told_to_whoever_speaks_another_version(tus: Tus) -> None:
+    answer = tus.ask("OPTIONS", "/api/v1/uploads", Tus_Resumable="0.2.2")
+    assert (answer.status_code, answer.headers["Tus-Version"]) == (204, "1.0.0")
+
+
 def test_piece_must_say_what_it_is(tus: Tus) -> None:
     address = tus.begin("a.bin", 3)
     answer = tus.browser.client.patch(
@@ -652,13 +673,51 @@ def test_upload_left_alone_ends(app: Flask, alice: Browser, tus: Tus) -> None:
     assert download(alice, stored) == b"abc"
 
 
-def test_each_piece_puts_the_end_off(app: Flask, tus: Tus) -> None:
+def test_each_piece_puts_the_end_off_and_says_so(app: Flask, tus: Tus) -> None:
     address = tus.begin("a.bin", 2000)
     change_upload(app, expires_at=utcnow() + timedelta(minutes=1))
-    tus.patch(address, 0, CONTENT[:1000])
+    answer = tus.patch(address, 0, CONTENT[:1000])
     with app.app_context():
         expires_at = db.session.scalars(select(OpenUpload.expires_at)).one()
     assert expires_at > utcnow() + timedelta(days=2)
+    told = parse_date(answer.headers["Upload-Expires"])
+    assert told is not None
+    assert timedelta(0) <= expires_at - told < timedelta(seconds=5)
+
+
+def test_upload_does_not_end_under_a_piece_that_comes_slowly(
+    app: Flask, tus: Tus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = tus.begin("a.bin", 2000)
+    change_upload(app, expires_at=utcnow() + timedelta(minutes=1))
+    write = pieces._write
+
+    def slowly(*arguments: Any) -> int:
+        with time_machine.travel(utcnow() + timedelta(hours=1)), app.app_context():
+            assert resumable.expire() == 0
+        return write(*arguments)
+
+    monkeypatch.setattr(pieces, "_write", slowly)
+    assert tus.patch(address, 0, CONTENT[:1000]).status_code == 204
+    assert tus.offset(address) == 1000
+
+
+def test_upload_put_off_while_old_ones_are_removed_stays(
+    app: Flask, tus: Tus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = tus.begin("a.bin", 2000)
+    change_upload(app, expires_at=utcnow() - timedelta(seconds=1))
+    forget = resumable._forget
+
+    def late(*arguments: Any) -> bool:
+        change_upload(app, expires_at=utcnow() + timedelta(days=1))
+        return forget(*arguments)
+
+    monkeypatch.setattr(resumable, "_forget", late)
+    with app.app_context():
+        assert resumable.expire() == 0
+    assert tus.offset(address) == 0
+    assert room(app) == (0, 2000)
 
 
 # -- The same name again
@@ -702,6 +761,26 @@ def test_same_name_becomes_a_new_version(app: Flask, alice: Browser, tus: Tus) -
     assert [event.detail["size_bytes"] for event in events(app, "document.version_added")] == [5, 4]
     listed = alice.get("/documents", headers={"Accept": "application/json"}).get_json()
     assert [(row["name"], row["size"]) for row in listed["documents"]] == [("a.txt", 4)]
+
+
+def test_upload_outlives_the_document_it_was_a_new_version_of(
+    app: Flask, alice: Browser, tus: Tus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = tus.announce("a.txt", 3, b"abc")
+    address = tus.begin("a.txt", 4, same_name="new-version")
+    examine = uploads._examine
+
+    def slowly(*arguments: Any) -> Any:
+        found = examine(*arguments)
+        twins(alice, 1)[0].post(f"{first.headers['Content-Location']}/delete")
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(uploads, "_examine", slowly)
+        assert tus.patch(address, 0, b"ijkl").status_code == 409
+    answer = tus.ask("HEAD", address)
+    assert answer.headers["Content-Location"] != first.headers["Content-Location"]
+    assert download(alice, answer) == b"ijkl"
 
 
 def test_new_version_of_nothing_is_a_new_document(app: Flask, alice: Browser, tus: Tus) -> None:
