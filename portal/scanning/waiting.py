@@ -72,7 +72,7 @@ def is_due() -> bool:
 
 
 def claim() -> Claim | None:
-    """Take the version that has been due for longest, or None where none is."""
+    """Take the one tried least often, of these the one due for longest; None where none is."""
     lease = utcnow() + LEASE
     with transaction() as session:
         found = session.execute(
@@ -86,7 +86,9 @@ def claim() -> Claim | None:
             )
             .join(Document, Document.id == Version.document_id)
             .where(_due())
-            .order_by(Version.next_scan_at, Version.id)
+            # What failed before goes last: files that take the scanner minutes each time would
+            # otherwise keep everybody else's waiting.
+            .order_by(Version.scan_tries, Version.next_scan_at, Version.id)
             .limit(1)
             .with_for_update(of=Version, skip_locked=True)
         ).one_or_none()

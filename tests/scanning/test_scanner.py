@@ -524,3 +524,13 @@ def test_nothing_is_scanned_without_the_setting(make_app: Any, deed: dict[str, A
     app = make_app(clamd_url=None)
     make_due(app, deed)
     assert scan(app) == 0
+
+
+def test_files_that_failed_before_let_others_go_first(app: Flask, alice: Browser) -> None:
+    slow, fresh = alice.upload("slow.zip", b"slow"), alice.upload("fresh.txt", b"fresh")
+    put(app, slow, scan_tries=1, next_scan_at=utcnow() - timedelta(hours=1))
+    with app.app_context():
+        first, second = waiting.claim(), waiting.claim()
+    assert first is not None
+    assert second is not None
+    assert [str(first.document_id), str(second.document_id)] == [fresh["id"], slow["id"]]
