@@ -36,7 +36,7 @@ from portal import audit, database
 from portal.config import Settings
 from portal.errors import BeingScanned, Gone, Infected, NotFound
 from portal.extensions import db
-from portal.models import Document, OpenUpload, Scan, ShareLink, User, Version, utcnow
+from portal.models import Document, OpenUpload, Role, Scan, ShareLink, User, Version, utcnow
 from portal.questions import Question
 from portal.tokens import hash_token
 
@@ -397,7 +397,8 @@ class Owner:
 def may_upload_to(person: Person, owner_id: uuid.UUID) -> Owner:
     """The owner into whose directory `person` may upload: themselves, or anyone for an admin.
 
-    Raises `NotFound` for everybody else, and for an owner whose account is disabled.
+    Raises `NotFound` for everybody else, and where either account is disabled. Asks what holds
+    now: a body can take hours, and whoever sends it may be no admin any more at its end.
     """
     row = _MAY_UPLOAD_TO.ask(owner_id=owner_id, person_id=person.user_id, is_admin=person.is_admin)
     if row is None:
@@ -559,6 +560,7 @@ _GRANT_TO_USER = Question(
     )
 )
 
+_UPLOADER = aliased(User)
 _MAY_UPLOAD_TO = Question(
     select(
         User.id,
@@ -568,12 +570,15 @@ _MAY_UPLOAD_TO = Question(
         User.quota_bytes,
         User.used_bytes,
         User.reserved_bytes,
-    ).where(
+    )
+    .join(_UPLOADER, _UPLOADER.id == bindparam("person_id", type_=Integer))
+    .where(
         User.public_id == bindparam("owner_id", type_=Uuid),
         or_(
-            User.id == bindparam("person_id", type_=Integer),
-            bindparam("is_admin", type_=Boolean).is_(true()),
+            User.id == _UPLOADER.id,
+            and_(bindparam("is_admin", type_=Boolean).is_(true()), _UPLOADER.role == Role.ADMIN),
         ),
+        _UPLOADER.disabled_at.is_(None),
         User.disabled_at.is_(None),
     )
 )

@@ -40,7 +40,8 @@ class PortalRequest(Request):
     @property  # type: ignore[misc]
     def max_content_length(self) -> int | None:  # type: ignore[override]
         """A form without files is small; files are measured one by one as they come."""
-        return None if self.file_sink is not None or self.is_read_by_view else LARGEST_FORM
+        brings_files = self.file_sink is not None and self.mimetype == "multipart/form-data"
+        return None if brings_files or self.is_read_by_view else LARGEST_FORM
 
     def make_form_data_parser(self) -> FormDataParser:
         parser = _FormParser(

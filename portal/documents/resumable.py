@@ -51,7 +51,7 @@ from portal.errors import (
 )
 from portal.extensions import db
 from portal.models import OpenUpload, Role, SameName, User, UtcDateTime, utcnow
-from portal.storage import Overtaken
+from portal.storage import Growing, Overtaken
 
 #: How long a stored one can still be asked about: the answer to its last piece may be lost.
 REMEMBERED = timedelta(days=1)
@@ -118,7 +118,7 @@ def announce(
         return _progress(sending, 0)
     try:
         return append(person, sending.public_id, 0, piece or Piece(io.BytesIO(), 0), settings)
-    except PortalError:
+    except BaseException:
         _forget(sending)
         raise
 
@@ -149,7 +149,7 @@ def append(
     waits_until = utcnow() + pieces.LIFETIME  # or a little longer: each piece puts the end off
     growing = storage.current().grow(sending.blob)
     try:
-        size = pieces.take(sending, growing, offset, piece)
+        size = pieces.take(_look_again(person, sending, growing), growing, offset, piece)
     except Overtaken:
         raise OtherOffset from None
     finally:
@@ -304,6 +304,20 @@ def _living(person: Person, upload_id: uuid.UUID) -> Sending:
     return sending
 
 
+def _look_again(person: Person, sending: Sending, growing: Growing) -> Sending:
+    """The row as it is now that the file is open: what was known of it may be old.
+
+    A piece may be on its way whose checksum is not known yet. And whoever gave the upload up
+    before it was opened has removed the file, which opening has made anew: nobody would count
+    what is written into that.
+    """
+    try:
+        return access.upload_of(person, sending.public_id)
+    except NotFound:
+        growing.discard()
+        raise
+
+
 class _AlreadyStored(Exception):
     """Another request has stored it, or given it up, in the meantime."""
 
@@ -322,9 +336,12 @@ def _finish(person: Person, sending: Sending, settings: Settings) -> Progress:
 
     growing = storage.current().grow(sending.blob)
     try:
-        if growing.size_bytes != sending.length_bytes:
+        size = growing.size_bytes
+        sending = _look_again(person, sending, growing)
+        if pieces.offset_of(sending, size) < sending.length_bytes:
             raise Overtaken
-        uploads.receive_reserved(person, intent, growing, settings, mark)
+        if sending.document_id is None:
+            uploads.receive_reserved(person, intent, growing, settings, mark)
     except _AlreadyStored:
         pass
     except Overtaken:

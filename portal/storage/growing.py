@@ -6,6 +6,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from portal.errors import NoSpace, PortalError
+from portal.errors import Busy, NoSpace, PortalError
 from portal.storage.base import Overtaken, Received
 from portal.storage.blocks import Blocks
 from portal.storage.files import HEAD_BYTES, INCOMING, refusal, sync_directory, write_all
@@ -22,6 +23,8 @@ from portal.storage.files import HEAD_BYTES, INCOMING, refusal, sync_directory, 
 _READ_AGAIN = 1024 * 1024
 #: Files whose hash so far a process remembers, so that the next piece goes on with it.
 _REMEMBERED = 256
+#: Files a process hashes once more at the same time.
+_MOST_READ_AGAIN = 4
 #: Longer than the kernel's clock for the times of files goes without moving.
 _TICK_SECONDS = 0.02
 _FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC
@@ -43,6 +46,9 @@ class Digests:
 
     def __init__(self) -> None:
         self._known: OrderedDict[str, tuple[Stamp, hashlib._Hash]] = OrderedDict()
+        self._lock = threading.Lock()
+        #: Files that are being read from their beginning.
+        self._being_read: set[str] = set()
 
     def at(self, blob: str, stamp: Stamp) -> hashlib._Hash | None:
         """The hash of `blob` as `stamp` saw it, to go on with; None if it is not known."""
@@ -60,6 +66,22 @@ class Digests:
 
     def forget(self, blob: str) -> None:
         self._known.pop(blob, None)
+
+    @contextmanager
+    def working_out(self, blob: str) -> Iterator[None]:
+        """Surrounds the reading of a whole file. Raises `Busy` where somebody does that already.
+
+        It takes seconds for each gigabyte, and whoever sent the file can ask for it as often as
+        they like, at the same time: that must not take every thread.
+        """
+        with self._lock:
+            if blob in self._being_read or len(self._being_read) >= _MOST_READ_AGAIN:
+                raise Busy("This file, or many others, are being checked at this moment.")
+            self._being_read.add(blob)
+        try:
+            yield
+        finally:
+            self._being_read.discard(blob)
 
 
 class LocalGrowing:
@@ -153,7 +175,12 @@ class LocalGrowing:
 
     def received(self) -> Received:
         self._stamp = self._look()
-        digest = self._digests.at(self._blob, self._stamp) or self._read_again()
+        digest = self._digests.at(self._blob, self._stamp)
+        if digest is None:
+            with self._digests.working_out(self._blob):
+                digest = self._read_again()
+            if self._look() == self._stamp:
+                self._digests.remember(self._blob, self._stamp, digest.copy())
         head = os.pread(self._descriptor, HEAD_BYTES, 0)
         return Received(self._stamp.size_bytes, digest.digest(), head)
 

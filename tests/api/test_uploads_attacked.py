@@ -1,0 +1,202 @@
+"""Uploads in the hands of somebody who means harm, or who is very unlucky."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import select, update
+
+from api.tus import PIECE, Tus, metadata
+from conftest import Browser, user_named
+from portal.documents import resumable
+from portal.extensions import db
+from portal.models import Document, OpenUpload, User, utcnow
+from stage import events, settings_of, twins, unfinished_files
+
+CONTENT = hashlib.shake_256(b"attacked").digest(2000)
+
+
+class Endless(io.RawIOBase):
+    """A body that goes on and on, and counts what was read of it."""
+
+    def __init__(self, most: int) -> None:
+        self.left, self.came = most, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        length = min(len(buffer), self.left)
+        buffer[:length] = b"x" * length
+        self.left -= length
+        self.came += length
+        return length
+
+
+class Meanwhile(io.BytesIO):
+    """A body in the middle of which something happens."""
+
+    def __init__(self, content: bytes, act: Callable[[], None]) -> None:
+        super().__init__(content)
+        self._act = act
+
+    def read(self, size: int | None = -1) -> bytes:
+        self._act()
+        return super().read(size)
+
+
+def change_user(app: Flask, email: str, **values: Any) -> None:
+    with app.app_context():
+        db.session.execute(update(User).where(User.email == email).values(**values))
+        db.session.commit()
+
+
+def room(app: Flask) -> tuple[int, int]:
+    user = user_named(app, "alice@example.org")
+    return user.used_bytes, user.reserved_bytes
+
+
+def uploads_of(app: Flask) -> int:
+    with app.app_context():
+        return len(db.session.scalars(select(OpenUpload)).all())
+
+
+@pytest.mark.parametrize("with_token", [False, True])
+@pytest.mark.parametrize("path", ["/api/v1/uploads", "/documents"])
+def test_form_without_files_is_never_read_into_memory_without_end(
+    alice: Browser, path: str, with_token: bool
+) -> None:
+    headers = {"X-CSRFToken": alice.token()} if with_token else {}
+    body = Endless(32 * 1024 * 1024)
+    answer = alice.client.post(
+        path,
+        headers={**headers, "Tus-Resumable": "1.0.0", "Upload-Length": "5"},
+        content_type="application/x-www-form-urlencoded",
+        environ_overrides={"wsgi.input": body, "wsgi.input_terminated": True},
+    )
+    assert answer.status_code in {400, 413, 422}
+    assert body.came <= 2 * 1024 * 1024
+
+
+@pytest.mark.parametrize("whose", ["former admin", "disabled admin", "disabled owner"])
+def test_right_to_send_is_asked_for_again_when_the_last_byte_has_come(
+    app: Flask, alice: Browser, ada: Browser, whose: str
+) -> None:
+    adas = Tus(ada)
+    alice_id = str(user_named(app, "alice@example.org").public_id)
+    address = adas.begin("a.bin", 3, owner=alice_id)
+    who = "alice@example.org" if whose == "disabled owner" else "ada@example.org"
+    change = {"role": "user"} if whose == "former admin" else {"disabled_at": utcnow()}
+    answer = ada.client.patch(
+        address,
+        input_stream=Meanwhile(b"abc", lambda: change_user(app, who, **change)),
+        headers={"Tus-Resumable": "1.0.0", "X-CSRFToken": adas.token, "Upload-Offset": "0"},
+        content_type=PIECE,
+        environ_overrides={"CONTENT_LENGTH": "3"},
+    )
+    assert answer.status_code == 404
+    assert room(app) == (0, 3)
+    assert events(app, "document.uploaded") == []
+
+
+def test_upload_given_up_before_its_file_is_opened_takes_no_room_that_nobody_counts(
+    app: Flask, alice: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tus = Tus(alice)
+    other = Tus(twins(alice, 1)[0])
+    address = tus.begin("a.bin", len(CONTENT))
+    let_go = resumable.let_go
+
+    def give_up_first() -> None:
+        monkeypatch.setattr(resumable, "let_go", let_go)
+        assert other.ask("DELETE", address).status_code == 204
+        let_go()
+
+    monkeypatch.setattr(resumable, "let_go", give_up_first)
+    assert tus.patch(address, 0, CONTENT[:1500]).status_code == 404
+    assert unfinished_files(app) == []
+    assert room(app) == (0, 0)
+
+
+def test_file_is_hashed_once_more_by_one_request_at_a_time(app: Flask, alice: Browser) -> None:
+    tus = Tus(alice)
+    address = tus.begin("a.bin", len(CONTENT))
+    tus.patch(address, 0, CONTENT[:1000])
+    with unfinished_files(app)[0].open("ab") as file:  # the rest came to another process
+        file.write(CONTENT[1000:])
+    with app.app_context():
+        blob = db.session.scalars(select(OpenUpload.blob)).one()
+    digests = app.extensions["storage"]._digests
+    with digests.working_out(blob):
+        answer = tus.ask("HEAD", address)
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "10")
+    answer = tus.ask("HEAD", address)
+    assert answer.status_code == 200
+    stored = alice.get(f"{answer.headers['Content-Location']}/download")
+    assert stored.get_data() == CONTENT
+
+
+def test_few_files_at_a_time_are_hashed_once_more(app: Flask) -> None:
+    digests = app.extensions["storage"]._digests
+    with app.app_context():
+        held = [digests.working_out(str(number)) for number in range(4)]
+        for each in held:
+            each.__enter__()
+        with pytest.raises(Exception, match="checked at this moment"), digests.working_out("5"):
+            pass
+        for each in held:
+            each.__exit__(None, None, None)
+        with digests.working_out("5"):
+            pass
+
+
+def test_piece_whose_checksum_is_not_known_yet_is_not_stored_by_who_looked_before_it_came(
+    app: Flask, alice: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tus = Tus(alice)
+    address = tus.begin("a.bin", len(CONTENT))
+    tus.patch(address, 0, CONTENT[:1000])
+    with app.app_context():
+        seen = resumable._unfinished()
+    with unfinished_files(app)[0].open("ab") as file:
+        file.write(b"z" * 1000)
+    with app.app_context():
+        db.session.execute(update(OpenUpload).values(checked_bytes=1000))
+        db.session.commit()
+        with monkeypatch.context() as patched:
+            patched.setattr(resumable, "_unfinished", lambda: seen)
+            assert resumable.finish_whole(settings_of(app)) == 0
+        assert db.session.scalars(select(Document)).all() == []
+    answer = tus.patch(address, 1000, CONTENT[1000:])
+    stored = alice.get(f"{answer.headers['Content-Location']}/download")
+    assert stored.get_data() == CONTENT
+
+
+def test_announcement_whose_body_fails_leaves_nothing(app: Flask, alice: Browser) -> None:
+    tus = Tus(alice)
+
+    def fail() -> None:
+        raise OSError("the connection is gone")
+
+    with suppress(OSError):
+        alice.client.post(
+            "/api/v1/uploads",
+            input_stream=Meanwhile(b"", fail),
+            headers={
+                "Tus-Resumable": "1.0.0",
+                "X-CSRFToken": tus.token,
+                "Upload-Length": "3000",
+                "Upload-Metadata": metadata(filename="a.bin"),
+            },
+            content_type=PIECE,
+            environ_overrides={"CONTENT_LENGTH": "2000"},
+        )
+    assert uploads_of(app) == 0
+    assert unfinished_files(app) == []
+    assert room(app) == (0, 0)
