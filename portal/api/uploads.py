@@ -231,6 +231,8 @@ def _number(header: str) -> int:
 def _metadata(text: str) -> dict[str, str]:
     if len(text) > _LONGEST_METADATA:
         raise BadRequest("“Upload-Metadata” is too long.", cure="Shorten the note.")
+    if not (text.isascii() and text.isprintable()):  # it is told again, as a header
+        raise BadRequest("“Upload-Metadata” holds characters that no header should.")
     said: dict[str, str] = {}
     for pair in filter(None, (part.strip() for part in text.split(","))):
         key, _, encoded = pair.partition(" ")

@@ -200,3 +200,10 @@ def test_announcement_whose_body_fails_leaves_nothing(app: Flask, alice: Browser
     assert uploads_of(app) == 0
     assert unfinished_files(app) == []
     assert room(app) == (0, 0)
+
+
+@pytest.mark.parametrize("character", ["\xe9", "\xa0", "\t", "\x7f"])
+def test_only_what_any_header_can_hold_is_told_again(alice: Browser, character: str) -> None:
+    said = f"{metadata(filename='a.bin')},k{character}y eA=="
+    answer = Tus(alice).ask("POST", "/api/v1/uploads", Upload_Length=3, Upload_Metadata=said)
+    assert answer.status_code == 400
