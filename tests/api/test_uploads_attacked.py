@@ -17,7 +17,16 @@ from conftest import Browser, user_named
 from portal.documents import resumable
 from portal.extensions import db
 from portal.models import Document, OpenUpload, User, utcnow
-from stage import events, settings_of, twins, unfinished_files
+from stage import (
+    FORM_TYPE,
+    events,
+    file_part,
+    form,
+    settings_of,
+    stored_files,
+    twins,
+    unfinished_files,
+)
 
 CONTENT = hashlib.shake_256(b"attacked").digest(2000)
 
@@ -49,6 +58,10 @@ class Meanwhile(io.BytesIO):
     def read(self, size: int | None = -1) -> bytes:
         self._act()
         return super().read(size)
+
+    def readinto(self, buffer: Any) -> int:
+        self._act()
+        return super().readinto(buffer)
 
 
 def change_user(app: Flask, email: str, **values: Any) -> None:
@@ -103,6 +116,25 @@ def test_right_to_send_is_asked_for_again_when_the_last_byte_has_come(
     assert answer.status_code == 404
     assert room(app) == (0, 3)
     assert events(app, "document.uploaded") == []
+
+
+@pytest.mark.parametrize("change", ["role", "disabled_at"])
+def test_right_to_send_is_asked_for_again_when_the_whole_form_has_come(
+    app: Flask, alice: Browser, ada: Browser, change: str
+) -> None:
+    alice_id = user_named(app, "alice@example.org").public_id
+    body = form([file_part(b"abc", "a.bin")])
+    values = {"role": "user"} if change == "role" else {"disabled_at": utcnow()}
+    answer = ada.client.post(
+        f"/admin/users/{alice_id}/documents",
+        input_stream=Meanwhile(body, lambda: change_user(app, "ada@example.org", **values)),
+        headers={"X-CSRFToken": ada.token(), "Accept": "application/json"},
+        content_type=FORM_TYPE,
+        environ_overrides={"CONTENT_LENGTH": str(len(body))},
+    )
+    assert answer.status_code == 404
+    assert stored_files(app) == []
+    assert room(app) == (0, 0)
 
 
 def test_upload_given_up_before_its_file_is_opened_takes_no_room_that_nobody_counts(
