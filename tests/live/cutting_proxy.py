@@ -37,6 +37,8 @@ class CuttingProxy:
         self._cuts: list[Cut] = []
         self._passed = 0
         self._moment: tuple[int, Callable[[], object]] | None = None
+        self._ends: set[socket.socket] = set()
+        self._carriers: list[threading.Thread] = []
         threading.Thread(target=self._accept, name="proxy", daemon=True).start()
 
     def cut(self, chance: Random, times: int, *, least: int, most: int) -> None:
@@ -58,7 +60,13 @@ class CuttingProxy:
             self._moment = self._passed + more_bytes, act
 
     def close(self) -> None:
+        """End every connection, and wait until that is done."""
         self._listener.close()
+        for end in list(self._ends):
+            with suppress(OSError):  # it is over already
+                end.shutdown(socket.SHUT_RDWR)
+        for carrier in self._carriers:
+            carrier.join(10)
 
     def _accept(self) -> None:
         while True:
@@ -66,7 +74,9 @@ class CuttingProxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            threading.Thread(target=self._carry, args=(client,), daemon=True).start()
+            carrier = threading.Thread(target=self._carry, args=(client,), daemon=True)
+            self._carriers.append(carrier)
+            carrier.start()
 
     def _carry(self, client: socket.socket) -> None:
         with client:
@@ -74,8 +84,11 @@ class CuttingProxy:
                 server = socket.create_connection(("127.0.0.1", self.target))
             except OSError:
                 return
+            ends = {client, server}
+            self._ends |= ends
             with server, suppress(OSError):
                 self._pump(client, server)
+            self._ends -= ends
 
     def _pump(self, client: socket.socket, server: socket.socket) -> None:
         carried = 0

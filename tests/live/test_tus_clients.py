@@ -138,7 +138,8 @@ def test_tus_js_client_sends_whole_files_with_their_announcement(
 ) -> None:
     for size in (0, 1, 20_000, SIZE):
         path = make_file(tmp_path, f"node-whole-{size}.bin", size)
-        said = told(node(line, path, uploadDataDuringCreation=True))
+        # An empty file has nothing to send along, and the client stumbles over trying.
+        said = told(node(line, path, uploadDataDuringCreation=size > 0))
         assert said["outcome"] == "stored", said
         assert said["answers"] == ["POST 201"]
         assert_stored_once(line, path)
