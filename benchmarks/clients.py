@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import heapq
-import os
 import selectors
 import signal
 import socket
 import time
-from collections import deque
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 
-from wire import Reply, Target, Upload
+from wire import Reply, Target
 
 CHUNK = 256 * 1024
 
@@ -27,6 +24,7 @@ class Answered:
 
     seconds: float
     body: bytes
+    headers: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -36,6 +34,8 @@ class Burst:
     seconds: float
     latencies: list[float]
     failures: int
+    #: The good answers, by the number of the request; kept where somebody needs them.
+    answers: dict[int, Answered] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -72,119 +72,6 @@ def download(target: Target, size: int, patience: float) -> float:
                 raise ClientError(f"download ended after {received} of {size} bytes")
             received += count
     return time.perf_counter() - started
-
-
-def upload(form: Upload, source: Path, size: int, patience: float) -> Answered:
-    """Send one file as browsers do, by reading and sending, and wait for the answer.
-
-    Not by sendfile: that makes it dearer for servers that read in small pieces.
-    """
-    buffer = memoryview(bytearray(CHUNK))
-    with source.open("rb", buffering=0) as file:
-        started = time.perf_counter()
-        with socket.create_connection(("127.0.0.1", form.target.port), timeout=patience) as sock:
-            sock.sendall(form.opening(size))
-            # The first bytes are new each time, so that nobody can recognise the file.
-            sent = sock.send(os.urandom(16))
-            file.seek(sent)
-            while sent < size:
-                count = file.readinto(buffer[: size - sent])
-                sock.sendall(buffer[:count])
-                sent += count
-            if form.after:
-                sock.sendall(form.after)
-            reply = Reply()
-            while not reply.complete:
-                data = sock.recv(65536)
-                if not reply.feed(data) and not data:
-                    raise ClientError("closed before an answer")
-        seconds = time.perf_counter() - started
-    if reply.status not in form.accepted:
-        raise ClientError(f"upload answered {reply.status}: {reply.body[:200]!r}")
-    return Answered(seconds, reply.body)
-
-
-class _Uploader:
-    """One client that posts file after file over a kept connection."""
-
-    def __init__(self, port: int, patience: float) -> None:
-        self._port = port
-        self._patience = patience
-        self._unsent = memoryview(b"")
-        self._reply = Reply()
-        self._reusable = False
-        self.sock = socket.socket()
-        self.started = 0.0
-
-    @property
-    def status(self) -> int:
-        """The status of a whole answer, or 0."""
-        return self._reply.status if self._reply.complete else 0
-
-    @property
-    def waits_for(self) -> int:
-        """What a selector should look for."""
-        writing = selectors.EVENT_WRITE if self._unsent else 0
-        return selectors.EVENT_READ | writing
-
-    def begin(self, request: bytes) -> None:
-        """Start the next request, over a new connection when the last one was closed."""
-        self.started = time.perf_counter()
-        if not self._reusable:
-            self.sock.close()
-            self.sock = socket.create_connection(("127.0.0.1", self._port), self._patience)
-            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self.sock.setblocking(False)
-        self._unsent = memoryview(request)
-        self._reply = Reply()
-
-    def advance(self) -> bool:
-        """Send and receive what is possible now; say whether the exchange is over."""
-        try:
-            while self._unsent:
-                self._unsent = self._unsent[self.sock.send(self._unsent) :]
-            data = self.sock.recv(65536)
-        except BlockingIOError:
-            return False
-        except OSError:
-            data = b""
-        over = self._reply.feed(data) or not data
-        self._reusable = bool(data) and self._reply.keep_alive
-        return over
-
-
-def upload_many(forms: list[Upload], size: int, clients: int, patience: float) -> Burst:
-    """Post one file with each form, from several clients at once."""
-    payload = os.urandom(size - 8)
-    waiting = deque(
-        form.opening(size) + number.to_bytes(8, "big") + payload + form.after
-        for number, form in enumerate(forms)
-    )
-    latencies: list[float] = []
-    failures = 0
-    started = time.perf_counter()
-    with selectors.DefaultSelector() as selector:
-        for _ in range(min(clients, len(forms))):
-            client = _Uploader(forms[0].target.port, patience)
-            client.begin(waiting.popleft())
-            selector.register(client.sock, client.waits_for, client)
-        while selector.get_map():
-            if time.perf_counter() - started > patience:
-                raise ClientError(f"uploads unfinished after {patience:.0f} s")
-            for key, _ in selector.select(timeout=1.0):
-                client = key.data
-                if client.advance():
-                    latencies.append(time.perf_counter() - client.started)
-                    failures += client.status not in forms[0].accepted
-                    selector.unregister(client.sock)
-                    if not waiting:
-                        client.sock.close()
-                        continue
-                    client.begin(waiting.popleft())
-                    selector.register(client.sock, client.waits_for, client)
-                elif client.waits_for != key.events:
-                    selector.modify(client.sock, client.waits_for, client)
-    return Burst(time.perf_counter() - started, latencies, failures)
 
 
 def probe(target: Target, per_second: int, seconds: float, patience: float) -> Burst:

@@ -19,6 +19,10 @@ class Plan:
     upload_count: int = 500
     upload_bytes: int = 20 * KIB
     upload_clients: int = 8
+    part_bytes: int = 32 * MIB
+    parallel_count: int = 50
+    parallel_bytes: int = 64 * MIB
+    parallel_bytes_per_second: int = 5_000_000
     slow_readers: int = 200
     slow_bytes_per_second: int = 50_000
     probe_seconds: int = 6
@@ -33,8 +37,11 @@ class Plan:
 
     @property
     def space_needed(self) -> int:
-        """Bytes of disk: the source, a kept copy for each system, and spools on their way."""
-        return 9 * self.large_bytes
+        """Bytes of disk: the source, a kept copy for each system, and spools on their way.
+
+        The parallel uploads come on top, once as spools and once as files.
+        """
+        return 9 * self.large_bytes + 2 * self.parallel_count * self.parallel_bytes
 
 
 FULL = Plan()
@@ -43,6 +50,7 @@ QUICK = Plan(
     large_bytes=128 * MIB,
     small_seconds=2,
     upload_count=200,
+    parallel_bytes=16 * MIB,
     slow_readers=200,
     probe_seconds=3,
 )

@@ -114,6 +114,7 @@ class Watch:
         self._cpu_before = 0.0
         self.cpu_seconds = 0.0
         self.peak_bytes = 0
+        self.first_bytes = 0
 
     def __enter__(self) -> Watch:
         self._cpu_before = self._server.cpu_seconds()
@@ -137,7 +138,9 @@ class Watch:
             if turn % 10 == 0:
                 pids = self._server.pids()
             turn += 1
-            self.peak_bytes = max(self.peak_bytes, sum(map(_proportional_bytes, pids)))
+            now = sum(map(_proportional_bytes, pids))
+            self.first_bytes = self.first_bytes or now
+            self.peak_bytes = max(self.peak_bytes, now)
             if self._done.wait(self._interval):
                 return
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from measuring import Metric
 from plan import Plan
 from results import Results, Spread
-from rows import Metric
 from systems import System
 from targets import TARGETS
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from statistics import median
 
-from rows import Figures, Metric, Row
+from measuring import Figures, Metric, Row
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,24 @@ class Results:
         return spread
 
     def ratio(self, row: str, metric: str, other: str) -> Spread | None:
-        """The subject's figure over the other's, round by round."""
+        """The subject's figure over the other's, round by round.
+
+        Where the other has none like it, over the one it is meant to be held against.
+        """
         mine, theirs = self.figures[row, self.subject], self.figures[row, other]
+        has_it = any(metric in seen for seen in theirs.values())
+        like_it = metric if has_it else self._against[row, metric]
         return Spread.of(
             [
-                mine[turn][metric] / theirs[turn][metric]
+                mine[turn][metric] / theirs[turn][like_it]
                 for turn in mine.keys() & theirs.keys()
-                if theirs[turn].get(metric) and metric in mine[turn]
+                if theirs[turn].get(like_it) and metric in mine[turn]
             ]
         )
+
+    @property
+    def _against(self) -> defaultdict[tuple[str, str], str]:
+        known = {
+            (row.name, metric.key): metric.against for row in self.rows for metric in row.metrics
+        }
+        return defaultdict(str, known)

@@ -1,97 +1,43 @@
-"""The rows of the table: what is measured, and how, with any one system."""
+"""The rows of the table: what is measured, and how, with any one system; here, downloads."""
 
 from __future__ import annotations
 
 import hashlib
 import http.client
 import json
-import os
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from multiprocessing.pool import AsyncResult, Pool
 from pathlib import Path
-from typing import TypeVar
 
 import clients
-from plan import Plan
+from measuring import CPU, GROWN, MB, PEAK, Bench, Figures, MeasuringError, Metric, Row, percentile
 from processes import Watch
 from systems import System
+from upload_rows import UPLOAD_ROWS, Way, as_usual, in_parts
 from wire import Target
 
 WRK_SCRIPT = Path(__file__).resolve().parent / "wrk_report.lua"
-MB = 1_000_000
-
-Figures = dict[str, float]
-Result = TypeVar("Result")
-
-
-class MeasuringError(Exception):
-    """A figure that could not be had; the text says why."""
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One figure of a row."""
-
-    key: str
-    title: str
-    higher_is_better: bool = False
-    digits: int = 1
-    worst: bool = False  # report the worst round instead of the median
-
-
-@dataclass
-class Bench:
-    """What every row needs: the plan, the source file, and processes for the load clients."""
-
-    plan: Plan
-    source: Path
-    pool: Pool
-    kept: dict[tuple[str, int], str] = field(default_factory=dict)
-    _names: int = 0
-
-    def fresh_name(self) -> str:
-        """A file name that was not used before."""
-        self._names += 1
-        return f"document-{self._names:06}.bin"
-
-    def run(self, client: Callable[..., Result], *arguments: object) -> Result:
-        """Run a load client in a process of its own and wait for it, but not for ever."""
-        return self.start(client, *arguments).get(timeout=self.plan.patience * 2)
-
-    def start(self, client: Callable[..., Result], *arguments: object) -> AsyncResult[Result]:
-        """Run a load client in a process of its own and go on."""
-        return self.pool.apply_async(client, arguments)
-
-    def path(self, system: System, size: int) -> str:
-        """Where that system keeps the file of that size which `prepare` gave it."""
-        return self.kept[system.label, size]
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the plan: a name, what it shows, its figures, and how to get them."""
-
-    name: str
-    title: str
-    metrics: tuple[Metric, ...]
-    measure: Callable[[Bench, System], Figures]
 
 
 def prepare(bench: Bench, system: System) -> None:
     """Give a system the files that the rows download, and check that they come back whole."""
     plan = bench.plan
     for size in (plan.large_bytes, plan.medium_bytes, plan.small_bytes):
-        name = bench.fresh_name()
-        form = system.upload(name)
-        answered = bench.run(clients.upload, form, bench.source, size, plan.patience)
-        path = system.download_path(name, answered.body)
-        _check_whole(system, path, bench.source, size)
-        bench.kept[system.label, size] = path
+        bench.kept[system.label, size] = _upload_and_check(bench, system, size, as_usual)
+    if system.speaks_tus:
+        files = system.files()
+        path = _upload_and_check(bench, system, plan.medium_bytes, in_parts)
+        system.discard([path], system.files() - files)
     small = system.target(bench.path(system, plan.small_bytes))
     bench.run(clients.probe, small, 50, 1.0, plan.probe_patience)
+
+
+def _upload_and_check(bench: Bench, system: System, size: int, way: Way) -> str:
+    name = bench.fresh_name()
+    path = system.download_path(name, way(bench, system, name, size))
+    _check_whole(system, path, bench.source, size)
+    return path
 
 
 def _check_whole(system: System, path: str, source: Path, size: int) -> None:
@@ -168,62 +114,6 @@ def _wrk(target: Target, connections: int, seconds: int) -> dict[str, int]:
     return seen
 
 
-def _large_upload(bench: Bench, system: System) -> Figures:
-    plan = bench.plan
-    before = _one_upload(bench, system, plan.medium_bytes)
-    figures = _one_upload(bench, system, plan.large_bytes)
-    return figures | {"grown_mb": figures["peak_mb"] - before["peak_mb"]}
-
-
-def _one_upload(bench: Bench, system: System, size: int) -> Figures:
-    name = bench.fresh_name()
-    form = system.upload(name)
-    files = system.files()
-    os.sync()
-    with Watch(system.server) as watch:
-        answered = bench.run(clients.upload, form, bench.source, size, bench.plan.patience)
-        new = system.files() - files
-        syncing = _make_durable(new)
-    if sum(file.stat().st_size for file in new) < size:
-        raise MeasuringError(f"no file of {size} bytes was stored")
-    system.discard(system.download_path(name, answered.body), new)
-    return {
-        "answer_mb_s": size / MB / answered.seconds,
-        "durable_mb_s": size / MB / (answered.seconds + syncing),
-        "cpu_s": watch.cpu_seconds,
-        "peak_mb": watch.peak_bytes / MB,
-    }
-
-
-def _make_durable(files: set[Path]) -> float:
-    """Sync those files and their folders; the seconds it took (next to none when it was done)."""
-    started = time.perf_counter()
-    for path in [*files, *{file.parent for file in files}]:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-    return time.perf_counter() - started
-
-
-def _small_uploads(bench: Bench, system: System) -> Figures:
-    plan = bench.plan
-    forms = [system.upload(bench.fresh_name()) for _ in range(plan.upload_count)]
-    os.sync()
-    with Watch(system.server) as watch:
-        burst = bench.run(
-            clients.upload_many, forms, plan.upload_bytes, plan.upload_clients, plan.patience
-        )
-    return {
-        "per_s": (plan.upload_count - burst.failures) / burst.seconds,
-        "p99_ms": percentile(burst.latencies, 99) * 1000,
-        "failures": burst.failures,
-        "cpu_ms": watch.cpu_seconds * 1000 / plan.upload_count,
-        "peak_mb": watch.peak_bytes / MB,
-    }
-
-
 def _slow_readers(bench: Bench, system: System) -> Figures:
     plan = bench.plan
     small = system.target(bench.path(system, plan.small_bytes))
@@ -249,17 +139,6 @@ def _slow_readers(bench: Bench, system: System) -> Figures:
         "served": served.served,
         "peak_mb": watch.peak_bytes / MB,
     }
-
-
-def percentile(values: list[float], percent: float) -> float:
-    """The value that `percent` of the values do not exceed."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
-
-
-PEAK = Metric("peak_mb", "peak memory, MB", digits=0)
-GROWN = Metric("grown_mb", "memory grown, MB", digits=0, worst=True)
-CPU = Metric("cpu_s", "server CPU, s", digits=2)
 
 
 def _small_row(connections: int) -> Row:
@@ -289,30 +168,7 @@ ROWS: dict[str, Row] = {
         _small_row(1),
         _small_row(16),
         _small_row(64),
-        Row(
-            "upload-large",
-            "one large form upload",
-            (
-                Metric("durable_mb_s", "MB/s until durable", higher_is_better=True, digits=0),
-                Metric("answer_mb_s", "MB/s until answered", higher_is_better=True, digits=0),
-                CPU,
-                PEAK,
-                GROWN,
-            ),
-            _large_upload,
-        ),
-        Row(
-            "upload-small",
-            "many small form uploads, 8 clients",
-            (
-                Metric("per_s", "files/s", higher_is_better=True, digits=0),
-                Metric("p99_ms", "p99, ms"),
-                Metric("failures", "failed", digits=0, worst=True),
-                Metric("cpu_ms", "server CPU a file, ms", digits=2),
-                PEAK,
-            ),
-            _small_uploads,
-        ),
+        *UPLOAD_ROWS,
         Row(
             "slow-readers",
             "small downloads beside slow readers",

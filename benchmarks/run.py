@@ -33,10 +33,11 @@ except ModuleNotFoundError:
 
 import clients
 import report
+from measuring import Bench, MeasuringError
 from plan import FULL, MIB, QUICK, Plan
 from processes import ServerError
 from results import Results
-from rows import ROWS, Bench, MeasuringError, prepare
+from rows import ROWS, prepare
 from systems import KINDS, Portal, System
 
 PACKAGES = {"wrk": "wrk", "nginx": "nginx-light"}
@@ -156,6 +157,12 @@ def _plan(options: argparse.Namespace) -> Plan:
         plan = replace(plan, rounds=options.rounds)
     if options.large_mib:
         plan = replace(plan, large_bytes=options.large_mib * MIB)
+    if options.small_files:
+        plan = replace(plan, upload_count=options.small_files)
+    if options.parallel:
+        plan = replace(plan, parallel_count=options.parallel)
+    if options.parallel_mib:
+        plan = replace(plan, parallel_bytes=options.parallel_mib * MIB)
     return plan
 
 
@@ -202,6 +209,9 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=int, help="instead of the plan's number")
     parser.add_argument("--large-mib", type=int, help="size of the large file, in MiB")
+    parser.add_argument("--small-files", type=int, help="how many of the small files are uploaded")
+    parser.add_argument("--parallel", type=int, help="how many uploads at the same time")
+    parser.add_argument("--parallel-mib", type=int, help="size of each of those, in MiB")
     parser.add_argument("--out", type=Path, default=RESULTS, help="for results")
     parser.add_argument("--work", type=Path, help="where temporary folders go; a real disk")
     parser.add_argument(

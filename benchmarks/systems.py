@@ -11,18 +11,21 @@ import subprocess
 import sys
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 from urllib.parse import urlencode
 
 import environments
+from clients import Answered
 from processes import Server, ServerError, free_port
-from wire import Target, Upload, form_upload, put_upload
+from wire import Target, Tus, Upload, form_upload, put_upload
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 EMAIL = "ada@example.org"
 START_PATIENCE = 90.0
+_UPLOADS = "/api/v1/uploads"
 
 
 class Browser:
@@ -96,15 +99,28 @@ class System(ABC):
         """The upload of one file under that name."""
 
     @abstractmethod
-    def download_path(self, filename: str, answer: bytes) -> str:
+    def download_path(self, filename: str, answered: Answered) -> str:
         """Where a file can be downloaded, from its name and the answer to its upload."""
 
     def target(self, path: str) -> Target:
         """A request for that path by the signed-in person."""
         return Target(self.port, path, self.browser.cookie)
 
-    def discard(self, path: str, files: set[Path]) -> None:
-        """Take an uploaded file away again."""
+    def tus(self, filename: str) -> Tus | None:
+        """The same by tus; None where that is not spoken."""
+        return None
+
+    @property
+    def speaks_tus(self) -> bool:
+        """Whether it has uploads by tus."""
+        return self.tus("") is not None
+
+    def give_up(self, unfinished: Upload) -> None:
+        """Take away what an upload that was cut has left; a server's own form leaves nothing."""
+        return
+
+    def discard(self, paths: Iterable[str], files: set[Path]) -> None:
+        """Take uploaded files away again: where they are downloaded, and where they lie."""
         for file in files:
             file.unlink(missing_ok=True)
 
@@ -197,7 +213,7 @@ http {{
     def upload(self, filename: str) -> Upload:
         return put_upload(self.target(f"/{filename}"), accepted=(201, 204))
 
-    def download_path(self, filename: str, answer: bytes) -> str:
+    def download_path(self, filename: str, answered: Answered) -> str:
         return f"/{filename}"
 
 
@@ -236,7 +252,7 @@ class Copyparty(System):
             accepted=(200, 201),
         )
 
-    def download_path(self, filename: str, answer: bytes) -> str:
+    def download_path(self, filename: str, answered: Answered) -> str:
         return f"/{filename}"
 
 
@@ -284,10 +300,12 @@ class Baseline(System):
             self.target("/upload"), filename, fields={}, file_field="file", accepted=(302,)
         )
 
-    def download_path(self, filename: str, answer: bytes) -> str:
-        found = re.search(rb"uploaded=(\d+)", answer)
+    def download_path(self, filename: str, answered: Answered) -> str:
+        found = re.search(rb"uploaded=(\d+)", answered.body)
         if not found:
-            raise ServerError(f"the baseline did not say where the file is: {answer[:200]!r}")
+            raise ServerError(
+                f"the baseline did not say where the file is: {answered.body[:200]!r}"
+            )
         return f"/download/{int(found[1])}"
 
 
@@ -333,6 +351,7 @@ class Portal(System):
         if status != 303:
             raise ServerError(f"{self.label} answered the sign-in with {status}")
         self._token = self._csrf_token("/documents")
+        self._has_tus = self.browser.ask("OPTIONS", _UPLOADS)[0] == 204
 
     def _csrf_token(self, path: str) -> str:
         _, page = self.browser.ask("GET", path)
@@ -354,19 +373,36 @@ class Portal(System):
             headers=[("Accept", "application/json")],
         )
 
-    def download_path(self, filename: str, answer: bytes) -> str:
+    def tus(self, filename: str) -> Tus | None:
+        if not self._has_tus:
+            return None
+        return Tus(self.target(_UPLOADS), filename, (("X-CSRFToken", self._token),))
+
+    def give_up(self, unfinished: Upload) -> None:
+        path = unfinished.target.path
+        if path.startswith(_UPLOADS):
+            self.browser.ask("DELETE", path, Tus_Resumable="1.0.0", X_CSRFToken=self._token)
+
+    def download_path(self, filename: str, answered: Answered) -> str:
+        if page := answered.headers.get("content-location"):
+            return f"{page}/download"
+        answer = answered.body
         documents = json.loads(answer[answer.index(b"{") : answer.rindex(b"}") + 1])["documents"]
         url = str(documents[0]["download_url"])
         return re.sub(r"^https?://[^/]+", "", url)
 
-    def discard(self, path: str, files: set[Path]) -> None:
+    def discard(self, paths: Iterable[str], files: set[Path]) -> None:
         """Through the trash, as people do, so that rows, usage and files stay in step."""
-        page = path.rpartition("/download")[0]
-        identifier = page.rpartition("/")[2]
-        for address in (f"{page}/delete", f"/trash/{identifier}/purge"):
-            status, _ = self.browser.ask("POST", address, {"csrf_token": self._token})
-            if status not in (200, 204, 303):
-                raise ServerError(f"{self.label} answered {address} with {status}")
+        for path in paths:
+            self._post(f"{path.rpartition('/download')[0]}/delete")
+        self._post("/trash/empty")
+
+    def _post(self, address: str) -> None:
+        # Not as a page: what it would say to the person piles up in the cookie.
+        form = {"csrf_token": self._token}
+        status, _ = self.browser.ask("POST", address, form, Accept="application/json")
+        if status != 201:
+            raise ServerError(f"{self.label} answered {address} with {status}")
 
 
 KINDS: dict[str, type[System]] = {kind.name: kind for kind in (Portal, Nginx, Copyparty, Baseline)}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
 
 BOUNDARY = "----benchmark-7MA4YWxkTrZu0gW"
 
@@ -72,6 +74,38 @@ def put_upload(target: Target, *, accepted: Iterable[int]) -> Upload:
     return Upload(target, "PUT", b"", b"", (), frozenset(accepted))
 
 
+@dataclass(frozen=True)
+class Tus:
+    """The upload of one file by tus 1.0.0: announced first, then sent in one piece or more."""
+
+    target: Target
+    filename: str
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def creation(self, size: int, *, with_upload: bool = False) -> Upload:
+        """The announcement; `with_upload`, the whole file comes along as its body."""
+        name = base64.b64encode(self.filename.encode()).decode()
+        headers = [("Upload-Length", str(size)), ("Upload-Metadata", f"filename {name}")]
+        if with_upload:
+            headers.append(_PIECE_TYPE)
+        return self._request("POST", self.target, headers, 201)
+
+    def piece(self, location: str, offset: int) -> Upload:
+        """The piece that begins at `offset`, of the upload that the announcement made."""
+        target = replace(self.target, path=urlsplit(location).path)
+        headers = [("Upload-Offset", str(offset)), _PIECE_TYPE]
+        return self._request("PATCH", target, headers, 204)
+
+    def _request(
+        self, method: str, target: Target, headers: list[tuple[str, str]], accepted: int
+    ) -> Upload:
+        standard = (("Tus-Resumable", "1.0.0"), *self.headers)
+        return Upload(target, method, b"", b"", (*standard, *headers), frozenset({accepted}))
+
+
+_PIECE_TYPE = ("Content-Type", "application/offset+octet-stream")
+
+
 def _head(method: str, target: Target, headers: Iterable[tuple[str, str]]) -> bytes:
     lines = [f"{method} {target.path} HTTP/1.1", f"Host: 127.0.0.1:{target.port}"]
     if target.cookie:
@@ -87,6 +121,7 @@ class Reply:
         self.status = 0
         self.keep_alive = True
         self.complete = False
+        self.headers: dict[str, str] = {}
         self._data = bytearray()
         self._body_at = 0
         self._length: int | None = None
@@ -130,11 +165,11 @@ class Reply:
         self.keep_alive = version == "HTTP/1.1"
         for line in lines:
             name, _, value = line.partition(":")
-            value = value.strip().lower()
+            self.headers[name.lower()] = value = value.strip()
             match name.lower():
                 case "content-length":
                     self._length = int(value)
                 case "transfer-encoding":
-                    self._chunked = "chunked" in value
+                    self._chunked = "chunked" in value.lower()
                 case "connection":
-                    self.keep_alive = value != "close"
+                    self.keep_alive = value.lower() != "close"

@@ -59,6 +59,8 @@ class Settings:
     default_quota_bytes: int = 20 * GIB
     allowed_extensions: frozenset[str] = frozenset()
     blocked_extensions: frozenset[str] = frozenset()
+    #: Where the name of a file contradicts its content: `correct` believes the content.
+    type_mismatch: str = "correct"
     share_max_days: int = 90
     share_password_required: bool = False
     trash_days: int = 30
@@ -247,6 +249,7 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "default_quota_bytes": _whole(0),
     "allowed_extensions": _extensions,
     "blocked_extensions": _extensions,
+    "type_mismatch": _one_of("correct", "refuse"),
     "share_max_days": _whole(1),
     "share_password_required": _flag,
     "trash_days": _whole(0),

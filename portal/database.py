@@ -12,7 +12,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,9 @@ class WriterLock:
             raise Busy("Too many people are saving at this moment. Nothing was changed.")
         try:
             fcntl.flock(self._open(), fcntl.LOCK_EX)
+        except OSError as error:
+            self._threads.release()
+            raise Busy("The portal's own folder cannot be used. Nothing was changed.") from error
         except BaseException:
             self._threads.release()
             raise
@@ -57,8 +60,17 @@ class WriterLock:
     def __exit__(self, *exc_info: object) -> None:
         try:
             fcntl.flock(self._open(), fcntl.LOCK_UN)
+        except OSError:
+            # What was written stands all the same, and closing the file lets go of it too.
+            self._close()
         finally:
             self._threads.release()
+
+    def _close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None and self._pid == os.getpid():
+            with suppress(OSError):
+                os.close(descriptor)
 
     def _open(self) -> int:
         # A descriptor inherited over fork would share the parent's lock.

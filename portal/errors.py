@@ -144,6 +144,8 @@ class UploadRejected(PortalError):
     status = 422
     title = "This file was not taken"
     reason = "invalid"
+    what = "This file could not be taken. Nothing of it was stored."
+    cure = "Upload it again."
 
 
 class FileNameRejected(UploadRejected):
@@ -197,7 +199,7 @@ class NoSpace(UploadRejected):
     title = "The disk is full"
     reason = "no_space"
     what = "There is no space left to store this file. Nothing was stored."
-    cure = "Tell the person who runs this portal."
+    cure = "Tell the person who runs this portal, and try again later."
 
 
 class StorageUnavailable(Busy):

@@ -18,6 +18,8 @@ from uuid import UUID
 from flask import Flask, Request, Response, current_app, g, redirect, request, session
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
+from flask_wtf.csrf import CSRFError, validate_csrf
+from wtforms import ValidationError
 
 from portal import audit
 from portal.accounts import api_tokens, sessions
@@ -193,10 +195,27 @@ def _let_browser_in(
         _check_origin(request, own_origins, view)
         if not getattr(view, "needs_no_csrf_token", False) and request.routing_exception is None:
             _prepare_files(request, view)
-            csrf.protect()
+            _check_csrf_token(request)
     if person is not None and not getattr(view, "leaves_session_alone", False):
         sessions.touch(person)
     return None
+
+
+def _check_csrf_token(request: Request) -> None:
+    """Refuse a request without the token of this session. Raises `CSRFError`.
+
+    One in the header counts before one in the form, so that a wrong one is refused with the
+    body unread.
+    """
+    token = request.headers.get("X-CSRFToken")
+    if token is None:
+        csrf.protect()
+        return
+    try:
+        validate_csrf(token)
+    except ValidationError as error:
+        raise CSRFError from error
+    g.csrf_valid = True  # as `protect` leaves it for the forms
 
 
 def _let_program_in(request: Request, holder: Holder, view: object) -> None:

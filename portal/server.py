@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import logging
 import multiprocessing
@@ -20,6 +19,9 @@ from multiprocessing.util import Finalize
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from portal import memory  # before granian
+
+# isort: split
 from flask import Flask
 from granian import _signals
 from granian._granian import WorkerSignal
@@ -48,7 +50,7 @@ THREADS = 512
 CONNECTIONS = 8192
 #: What a connection may buffer. A body comes in pieces of this size at most, and each has its
 #: cost; granian holds up to 16 pieces of an answer, so for slow readers those must be small.
-BUFFER_BYTES = 256 * 1024
+BUFFER_BYTES = 128 * 1024
 #: An answer up to this length is handed over whole.
 SMALL_BYTES = 64 * 1024
 #: How long requests in flight may take to finish once the server was told to stop.
@@ -60,8 +62,6 @@ OPENING_SECONDS = 5
 #: A process that lived shorter than this failed at starting; the next try waits, ever longer.
 YOUNG_SECONDS = 10
 LONGEST_PAUSE_SECONDS = 3
-
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 
 class CannotServe(Exception):
@@ -136,14 +136,16 @@ def worker_application(app: Flask, parent: int, opened: Event, port: int) -> WSG
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a forked one has the parent's handler
     die_with(parent)
     _signals.set_sync_signals = _stop_signal
-    _keep_memory()
+    memory.configure()
     _log_like_the_portal()
     stalled.Watch(port).start()
     # What is counted in memory is written when this process is stopped.
     Finalize(None, refusals.write_counts, args=(app,), exitpriority=1)
     # granian copies the environment into every request, where secrets do not belong and a
     # variable HTTP_… would look like a header. The settings have been read.
-    for name in [name for name in os.environ if name.startswith(("PORTAL_", "HTTP_"))]:
+    for name in [
+        name for name in os.environ if name.startswith(("PORTAL_", "HTTP_", memory.ALLOCATOR))
+    ]:
         del os.environ[name]
     return Opened(opened, Drained(InOnePiece(app)))
 
@@ -367,13 +369,3 @@ def _raise_open_files_limit() -> None:
     wanted = 4 * CONNECTIONS if hard == resource.RLIM_INFINITY else min(hard, 4 * CONNECTIONS)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def _keep_memory() -> None:
-    """Tell glibc to keep the memory it has: fresh pages cost more than reading a body into them."""
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError):  # another C library: slower, not wrong
-        return
-    mallopt(M_MMAP_THRESHOLD, 64 * 1024 * 1024)
-    mallopt(M_TRIM_THRESHOLD, 256 * 1024 * 1024)

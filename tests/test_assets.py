@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import posixpath
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -77,8 +78,8 @@ def test_the_sprite_holds_exactly_the_icons_we_use(built: Assets) -> None:
 def test_scripts_import_only_files_that_are_there(built: Assets) -> None:
     for name in built.names:
         if name.endswith(".js"):
-            for target in re.findall(r'from "\./([^"]+)"', (built.directory / name).read_text()):
-                assert f"js/{target}" in built.names
+            for target in re.findall(r'from "(\.[^"]+)"', (built.directory / name).read_text()):
+                assert posixpath.normpath(f"{posixpath.dirname(name)}/{target}") in built.names
 
 
 def test_building_again_keeps_the_files(built: Assets, folder: Path) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import time
 import uuid
 from collections import Counter
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from conftest import Browser
 from portal import access, database
-from portal.errors import NotFound
+from portal.errors import Busy, NotFound
 from portal.extensions import db
 from portal.models import AuditEvent
 from stage import at_once, twins
@@ -50,3 +53,31 @@ def test_failing_statement_tells_the_log_no_values(app: Flask) -> None:
     with app.app_context(), pytest.raises(SQLAlchemyError) as failure:
         db.session.execute(text("SELECT :it FROM nowhere"), {"it": "a password hash"})
     assert "a password hash" not in str(failure.value)
+
+
+def test_writer_whose_lock_cannot_be_had_is_told_busy_and_the_next_one_gets_it(
+    tmp_path: Path,
+) -> None:
+    lock = database.WriterLock(tmp_path / "instance" / "writer.lock")
+    with pytest.raises(Busy), lock:
+        raise AssertionError("nobody holds it")
+    (tmp_path / "instance").mkdir()
+    with lock:
+        assert (tmp_path / "instance" / "writer.lock").exists()
+
+
+def test_change_stands_when_letting_go_of_the_lock_fails(tmp_path: Path) -> None:
+    path = tmp_path / "writer.lock"
+    lock = database.WriterLock(path)
+    with lock:
+        held = [int(each.name) for each in Path("/proc/self/fd").iterdir() if _is(each, path)]
+        for descriptor in held:
+            os.close(descriptor)
+    with database.WriterLock(path), path.open("r+b") as other, pytest.raises(BlockingIOError):
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with lock:
+        assert path.exists()
+
+
+def _is(descriptor: Path, path: Path) -> bool:
+    return descriptor.exists() and descriptor.samefile(path)

@@ -294,6 +294,16 @@ def test_without_the_right_token_nothing_changes(app: Flask, ada: Browser, bob: 
     assert stored_files(app) == files
 
 
+def test_a_wrong_token_in_the_header_is_refused_before_the_body_is_read(alice: Browser) -> None:
+    response = alice.client.post(
+        "/documents",
+        environ_overrides={"wsgi.input": Unreadable(), "CONTENT_LENGTH": "1000"},
+        content_type=FORM_TYPE,
+        headers={"X-CSRFToken": "made-up"},
+    )
+    assert response.status_code == 400
+
+
 def test_the_token_may_come_in_the_form_or_in_a_header(alice: Browser) -> None:
     token = alice.token()
     for data, headers in (({"csrf_token": token}, {}), ({}, {"X-CSRFToken": token})):

@@ -12,7 +12,7 @@ from portal import assets
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
-SCRIPTS = sorted((ROOT / "portal" / "static" / "js").glob("*.js"))
+SCRIPTS = sorted((ROOT / "portal" / "static" / "js").rglob("*.js"))
 STYLE = (ROOT / "portal" / "static" / "css" / "portal.css").read_text("utf-8")
 
 GROUNDS = ("paper", "surface", "hover")
@@ -156,7 +156,7 @@ def test_every_icon_in_use_is_in_the_sprite_and_none_besides() -> None:
         for path in [*TEMPLATES, *SCRIPTS, ROOT / "portal" / "presentation.py"]
     )
     called = re.findall(r"""\bicon(?:_name)?(?:\(|=)['"]([a-z0-9-]+)['"]""", everywhere)
-    called += re.findall(r"""button\("([a-z0-9-]+)",""", everywhere)
+    called += re.findall(r"""\biconButton\("([a-z0-9-]+)",""", everywhere)
     assert set(called) <= assets.ICONS
     quoted = set(re.findall(r"""['"#]([a-z0-9]+(?:-[a-z0-9]+)*)['"]""", everywhere))
     assert quoted >= assets.ICONS, sorted(assets.ICONS - quoted)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -23,7 +24,7 @@ from portal.accounts.emails import normalised
 from portal.accounts.sessions import OWES_SECOND_FACTOR, PERSON
 from portal.accounts.throttle import Limit
 from portal.database import transaction
-from portal.errors import Invalid, NotFound, PortalError, SignInRequired, TooManyTries
+from portal.errors import Busy, Invalid, NotFound, PortalError, SignInRequired, TooManyTries
 from portal.extensions import db
 from portal.mail import notices
 from portal.mail.notices import Notice
@@ -226,12 +227,12 @@ def with_app_password(email: str, password: str) -> Holder:
 
 
 def touch(holder: Holder) -> None:
-    """Note that a token is in use, and from where; writes at most once a minute."""
+    """Note that a token is in use, and from where; writes at most once a minute, if it can."""
     now = utcnow()
     stale = now - _TOUCH_EVERY
     if holder.last_used_at is not None and holder.last_used_at > stale:
         return
-    with transaction() as session:
+    with suppress(Busy), transaction() as session:
         session.execute(
             update(ApiToken)
             .where(

@@ -6,6 +6,7 @@ Ending a session deletes its row, so a copied cookie is dead at once, on every m
 from __future__ import annotations
 
 import uuid
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,7 +18,7 @@ from portal import audit, browsers
 from portal.accounts import known_devices
 from portal.config import Settings
 from portal.database import transaction
-from portal.errors import SignInRequired
+from portal.errors import Busy, SignInRequired
 from portal.mail import notices
 from portal.mail.notices import Notice
 from portal.models import (
@@ -124,11 +125,14 @@ def load(token: str, settings: Settings) -> SignedIn | None:
 
 
 def touch(person: SignedIn) -> None:
-    """Note that the session is in use; writes at most once a minute."""
+    """Note that the session is in use; writes at most once a minute.
+
+    Where nothing can be written (a full disk), reading goes on: an idle session ends sooner.
+    """
     now = utcnow()
     if now - person.last_seen_at < _TOUCH_EVERY:
         return
-    with transaction() as database:
+    with suppress(Busy), transaction() as database:
         database.execute(
             update(Session).where(Session.id == person.session_id).values(last_seen_at=now)
         )

@@ -40,6 +40,7 @@ from portal.documents.receiving import (
     as_text,
     flash_outcome,
     receive_all,
+    refused_as,
     takes_files,
 )
 from portal.errors import BadRequest, Conflict
@@ -145,7 +146,8 @@ def upload_for(user_id: UUID) -> ResponseReturnValue:
         return answer_json(outcome)
     flash_outcome(outcome, people.by_public_id(user_id))
     if not outcome.stored:
-        return _directory_page(user_id, form, outcome.rejected[0][1].status)
+        status, headers = refused_as(outcome)
+        return _directory_page(user_id, form, status, headers)
     return redirect(url_for("admin.user_documents", user_id=user_id), 303)
 
 
@@ -361,7 +363,10 @@ def _mails_arrive() -> bool:
 
 
 def _directory_page(
-    user_id: UUID, form: UploadForSomebodyForm, status: int = 200
+    user_id: UUID,
+    form: UploadForSomebodyForm,
+    status: int = 200,
+    headers: dict[str, str] | None = None,
 ) -> ResponseReturnValue:
     owner = access.directory_for(current_user, user_id)
     if request.method != "POST":
@@ -382,7 +387,7 @@ def _directory_page(
         upload_rules=room.rules(_settings()),
         max_upload_bytes=_settings().max_upload_bytes,
     )
-    return html, status
+    return html, status, headers or {}
 
 
 def _people(form: InviteForm, invitation_url: str | None = None) -> dict[str, Any]:

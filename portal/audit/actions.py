@@ -112,8 +112,8 @@ _SENTENCES: dict[str, str] = {
     Action.MAIL_FAILED: "A mail to {owner} could not be sent: {problem}",
     Action.ACCESS_DENIED: "Was refused access",
     Action.REFUSALS_COUNTED: "Was refused {count} times more from the same address",
-    Action.UPLOADED: "Uploaded “{name}”",
-    Action.VERSION_ADDED: "Uploaded a new version of “{name}”",
+    Action.UPLOADED: "Uploaded “{name}”{misnamed}",
+    Action.VERSION_ADDED: "Uploaded a new version of “{name}”{misnamed}",
     Action.UPLOAD_REFUSED: "An upload of “{name}” was refused: {reason}",
     Action.DOWNLOADED: "Downloaded “{name}”{through}",
     Action.RENAMED: "Renamed “{old_name}” to “{name}”",
@@ -145,6 +145,8 @@ def sentence(action: str, owner: str, detail: str) -> str:
     label = str(facts.get("label") or "")
     facts["label"] = f" “{label}”" if label else ""
     facts["through"] = f" through the link{facts['label']}" if "link" in facts else ""
+    kind = facts.get("type_mismatch")
+    facts["misnamed"] = f", which is something else by its content: {kind}" if kind else ""
     token = facts.get("token")
     return template.format_map(_Facts(facts)) + (f" with the token “{token}”" if token else "")
 

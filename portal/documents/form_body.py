@@ -7,6 +7,7 @@ as they pass; a form is whole to its last boundary or it is refused.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import IO, Protocol
 
@@ -20,22 +21,28 @@ from portal.storage.base import Incoming, Received
 #: Bytes before the first and after the last boundary: no program sends any worth reading.
 _MOST_OUTSIDE = 512 * 1024
 #: Bytes asked of the server at a time: each asking has its cost.
-_READ = 256 * 1024
+_READ = 128 * 1024
 #: A text field longer than this is no form of ours.
 _LONGEST_FIELD = 64 * 1024
 #: All text fields of a form together: they are kept in memory.
 _MOST_TEXT = 1024 * 1024
 _MOST_PARTS = 10_000
 #: Each file that came in is an open file until the form is whole.
-_MOST_FILES = 1000
+MOST_FILES = 1000
 _LONGEST_HEADER_LINE = 8 * 1024
+_EXTENDED = re.compile(r"filename\*\s*=", re.IGNORECASE)
+#: A quoted file name at the end of a header whose closing quote looks escaped.
+_UNENDED = re.compile(r';\s*filename\s*=\s*"([^"]*\\)"\s*$', re.IGNORECASE)
 
 
 class FileSink(Protocol):
     """Decides, part by part, where an uploaded file's bytes go."""
 
-    def open(self) -> Incoming:
-        """Begin to take a file. Raises `PortalError` to pass over it."""
+    def open(self, filename: str) -> Incoming:
+        """Begin to take the file of that name. Raises `PortalError` to pass over it.
+
+        The name is as the client sent it, and is called empty only for a file that has bytes.
+        """
 
     def check(self, size_bytes: int) -> None:
         """Raise `UploadRejected` once a file has grown beyond what may be stored."""
@@ -202,13 +209,19 @@ class _File:
         self._form, self._name, self._sink = form, name, sink
         self._file = UploadedFile(filename)
         form.files.add(name, self._file)
+        if filename:
+            self._open()
+
+    def _open(self) -> None:
         try:
-            self._file.incoming = sink.open()
+            self._file.incoming = self._sink.open(self._file.filename)
         except PortalError as refusal:
             self._file.refuse(refusal)
 
     def write(self, chunk: bytes | bytearray) -> None:
         file = self._file
+        if file.incoming is None and file.refusal is None:
+            self._open()
         if file.refusal is not None or file.incoming is None:
             return
         try:
@@ -220,8 +233,7 @@ class _File:
     def end(self) -> None:
         # What a browser sends for a file field in which nothing was chosen.
         file = self._file
-        if not file.filename and file.incoming is not None and not file.incoming.size_bytes:
-            file.close()
+        if file.incoming is None and file.refusal is None:
             self._form.files.setlist(self._name, self._form.files.getlist(self._name)[:-1])
         elif file.refusal is None and file.incoming is not None:
             try:
@@ -234,17 +246,34 @@ def _begin(form: FormBody, segment: MultipartSegment, sink: FileSink | None) -> 
     header = segment["Content-Disposition"]
     if any(char in header for char in "\r\n"):
         raise BadRequest("A name in the form has a line break in it, so nothing was stored.")
-    # Werkzeug reads `filename*` too (RFC 8187), which some programs send.
     _, options = parse_options_header(header)
-    name, filename = options.get("name", ""), options.get("filename")
+    name, filename = options.get("name", ""), _filename(header, options)
     if filename is None:
         return _Field(form, name)
     if sink is None:
         raise BadRequest("This form takes no files.")
     form.file_count += 1
-    if form.file_count > _MOST_FILES:
+    if form.file_count > MOST_FILES:
         raise BadRequest(
-            f"One form takes at most {_MOST_FILES:,} files, so nothing was stored.",
+            f"One form takes at most {MOST_FILES:,} files, so nothing was stored.",
             cure="Send them in several turns.",
         )
     return _File(form, name, filename, sink)
+
+
+def _filename(header: str, options: dict[str, str]) -> str | None:
+    """The file name in a `Content-Disposition`; None where the part is no file.
+
+    `filename*` (RFC 8187, which some programs send) beats `filename` wherever it stands
+    (RFC 6266, 4.3); of two of a kind, the last one holds.
+    """
+    if "*" in header:
+        # Under another name the two are kept apart; in quotes it is part of a name, and stays.
+        _, told_apart = parse_options_header(_EXTENDED.sub("extended*=", header))
+        if "extended" in told_apart:
+            return told_apart["extended"]
+    filename = options.get("filename")
+    if filename is None and (found := _UNENDED.search(header)):
+        # Browsers leave a backslash as it is, also where it is the last of the name.
+        return found.group(1)
+    return filename

@@ -11,7 +11,7 @@ from portal import audit
 from portal.access import Person, document_for, trashed_document_for, trashed_documents
 from portal.config import Settings
 from portal.database import transaction
-from portal.documents import names
+from portal.documents import media_types, names
 from portal.errors import Invalid, UploadRejected
 from portal.models import DiscardedBlob, Document, ShareLink, User, Version, utcnow
 
@@ -21,10 +21,10 @@ _BATCH = 200
 
 def rename(person: Person, document_id: uuid.UUID, raw_name: str, settings: Settings) -> Document:
     """Give a document another name, under the rules of uploads. Raises `Invalid`."""
-    document_for(person, document_id)
+    document = document_for(person, document_id)
     try:
-        name = names.clean(raw_name)
-        names.check_extension(name, settings)
+        name = names.check(raw_name, settings)
+        media_types.check(name, document.media_type, document.size_bytes, settings)
     except UploadRejected as error:
         problem = f"{error.what} {error.cure}"
         raise Invalid(problem, errors={"name": problem}) from error

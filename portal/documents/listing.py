@@ -40,6 +40,8 @@ class Row:
 
     public_id: uuid.UUID
     name: str
+    #: The folders it was uploaded with.
+    path: str
     size_bytes: int
     media_type: str
     uploaded_at: datetime
@@ -119,6 +121,7 @@ def _page(allowed: ColumnElement[bool], query: Query) -> Page:
         select(
             Document.public_id,
             Document.name,
+            Document.path,
             Document.size_bytes,
             Document.media_type,
             Document.uploaded_at,
@@ -156,6 +159,7 @@ def _row(facts: Any, link_count: int) -> Row:
     return Row(
         public_id=facts.public_id,
         name=facts.name,
+        path=facts.path,
         size_bytes=facts.size_bytes,
         media_type=facts.media_type,
         uploaded_at=facts.uploaded_at,

@@ -8,6 +8,9 @@ from portal.config import Settings
 from portal.errors import FileNameRejected, TypeRefused
 
 LONGEST = 255
+#: Of a name that was not taken, what a page shows.
+_LONGEST_SHOWN = 60
+_WAY_OUT = "Save it as another kind of file, or ask the person who runs this portal."
 #: Folders in folders, and characters of all their names together.
 DEEPEST_PATH = 32
 LONGEST_PATH = 1024
@@ -33,6 +36,12 @@ def clean(raw: str) -> str:
             cure="Give it a shorter name.",
         )
     return name
+
+
+def shown(raw: str) -> str:
+    """A name as the client sent it, made fit for a sentence; empty where nothing can be seen."""
+    name = "".join(char for char in raw if not _is_taken_out(char)).strip()
+    return name if len(name) <= _LONGEST_SHOWN else f"{name[:_LONGEST_SHOWN]}…"
 
 
 def clean_path(raw: str) -> str:
@@ -65,9 +74,12 @@ def extension(name: str) -> str:
     """What stands after the last dot, folded; empty where there is none.
 
     Dots and spaces at the end do not count: Windows drops them, and opens "a.exe." as "a.exe".
+    Nor do case, width and invisible characters: "a.ｅｘｅ" looks like "a.exe" to whoever opens it.
     """
-    stem, dot, last = name.rstrip(". ").rpartition(".")
-    return last.strip().casefold() if dot and stem else ""
+    seen = "".join(char for char in name if unicodedata.category(char) != "Cf")
+    seen = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", seen).casefold())
+    stem, dot, last = seen.rstrip(". ").rpartition(".")
+    return last.strip() if dot and stem else ""
 
 
 def check_extension(name: str, settings: Settings) -> None:
@@ -79,14 +91,22 @@ def check_extension(name: str, settings: Settings) -> None:
             f"Files ending in .{ending} are not taken here."
             if ending
             else "Files without an ending are not taken here.",
-            cure=rule(settings) or "Ask the person who runs this portal.",
+            cure=f"{rule(settings)} {_WAY_OUT}",
         )
+
+
+def check(raw: str, settings: Settings) -> str:
+    """The name a file gets. Raises `UploadRejected`, with the rule, for one that is not taken."""
+    name = clean(raw)
+    check_extension(name, settings)
+    return name
 
 
 def rule(settings: Settings) -> str:
     """Which endings are taken, as a sentence; empty where every one is."""
     if settings.allowed_extensions:
-        return f"Only {', '.join(sorted(settings.allowed_extensions))}."
+        taken = settings.allowed_extensions - settings.blocked_extensions
+        return f"Only {', '.join(sorted(taken))}." if taken else "No files are taken."
     if settings.blocked_extensions:
         return f"Anything but {', '.join(sorted(settings.blocked_extensions))}."
     return ""

@@ -11,7 +11,7 @@ from flask_login import current_user
 from portal import access
 from portal.audit import reading
 from portal.config import Settings
-from portal.documents import uploads
+from portal.documents import claims, uploads
 from portal.documents.forms import RenameForm
 from portal.forms import Refused
 from portal.sharing import links
@@ -31,8 +31,10 @@ def document_page(
     shown = {
         "public_id": document.public_id,
         "name": document.name,
+        "path": document.path,
         "size_bytes": document.size_bytes,
         "media_type": document.media_type,
+        "mismatch": claims.mismatch(document.name, document.media_type, document.size_bytes),
         "sha256": newest.sha256.hex(),
         "uploaded_at": document.uploaded_at,
         "uploaded_by_name": uploads.uploader_of(newest).name,

@@ -22,7 +22,7 @@ LIFETIME = timedelta(days=3)
 #: Within a piece, so much may come between two moments at which all of it is durable.
 _SYNC_EVERY = 128 * 1024 * 1024
 #: Bytes asked of the server at a time: each asking has its cost.
-_READ = 256 * 1024
+_READ = 128 * 1024
 #: Algorithms a client may check its pieces with. The protocol wants SHA-1 from every server;
 #: against accidents it is good enough.
 CHECKSUMS = {"sha256": hashlib.sha256, "sha1": hashlib.sha1}

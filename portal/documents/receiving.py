@@ -14,13 +14,16 @@ from flask_login import current_user
 
 from portal import access
 from portal.config import Settings
-from portal.documents import uploads
+from portal.documents import names, uploads
 from portal.documents.intake import Intent, Stored
 from portal.documents.room import Reception
 from portal.errors import Invalid, PortalError, UploadRejected
 from portal.models import SameName, User
 from portal.request import PortalRequest
 from portal.storage import delivery
+
+#: Refusals that a page tells one by one: they travel in the cookie, which browsers cut at 4 kB.
+_MOST_TOLD = 4
 
 View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
 
@@ -106,10 +109,6 @@ def receive_all(note: str = "", document_id: UUID | None = None) -> Outcome:
 
 def answer_json(outcome: Outcome) -> ResponseReturnValue:
     """201 with what was stored, or the status of the first rejection where nothing was."""
-    status = 201 if outcome.stored else outcome.rejected[0][1].status
-    headers = {}
-    if not outcome.stored and (wait := outcome.rejected[0][1].retry_after) is not None:
-        headers["Retry-After"] = str(wait)
     body = {
         "documents": [as_json(document) for document in outcome.stored],
         "rejected": [
@@ -121,7 +120,16 @@ def answer_json(outcome: Outcome) -> ResponseReturnValue:
             for name, refusal in outcome.rejected
         ],
     }
-    return body, status, headers
+    if outcome.stored:
+        return body, 201
+    return body, *refused_as(outcome)
+
+
+def refused_as(outcome: Outcome) -> tuple[int, dict[str, str]]:
+    """The status and headers of an answer after which nothing was stored: the first refusal's."""
+    refusal = outcome.rejected[0][1]
+    wait = refusal.retry_after
+    return refusal.status, {} if wait is None else {"Retry-After": str(wait)}
 
 
 def flash_outcome(outcome: Outcome, for_whom: User | None = None) -> None:
@@ -131,8 +139,13 @@ def flash_outcome(outcome: Outcome, for_whom: User | None = None) -> None:
         flash(f"“{stored[0].name}” was uploaded{whose}.", "success")
     elif stored:
         flash(f"{len(stored)} files were uploaded{whose}.", "success")
-    for name, refusal in outcome.rejected:
-        flash(f"“{name}” was not taken. {refusal.what} {refusal.cure}", "danger")
+    for name, refusal in outcome.rejected[:_MOST_TOLD]:
+        shown = names.shown(name)
+        which = f"“{shown}”" if shown else "A file without a name"
+        flash(f"{which} was not taken. {refusal.what} {refusal.cure}", "danger")
+    if more := len(outcome.rejected[_MOST_TOLD:]):
+        files = "One more file was" if more == 1 else f"{more:,} more files were"
+        flash(f"{files} not taken. Upload fewer at a time to see why.", "danger")
 
 
 def as_text(moment: datetime) -> str:

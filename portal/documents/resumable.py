@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -24,6 +25,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    or_,
     select,
     update,
 )
@@ -196,8 +198,7 @@ def blobs_under_way() -> set[str]:
 
 def _intent(owner: Owner, said: Announcement, settings: Settings) -> Intent:
     """What it is to become, if the rules allow it at all."""
-    name = names.clean(said.raw_name)
-    names.check_extension(name, settings)
+    name = names.check(said.raw_name, settings)
     if said.length_bytes > settings.max_upload_bytes:
         raise room.too_large(settings)
     path = names.clean_path(said.path)
@@ -358,7 +359,8 @@ def _forget(sending: Sending, *conditions: ColumnElement[bool]) -> bool:
                 .values(reserved_bytes=User.reserved_bytes - gone[1])
             )
     if is_unfinished:
-        storage.current().forget(sending.blob)
+        with suppress(OSError):  # what a failing disk does not let go, `purge` tries again
+            storage.current().forget(sending.blob)
     return gone is not None
 
 
@@ -372,7 +374,10 @@ class _Sender:
 
 
 def _unfinished() -> list[tuple[_Sender, Sending]]:
-    """The unfinished uploads of people who may sign in."""
+    """The unfinished uploads of people who may sign in, into where they may upload.
+
+    The door is asked once more for each; these are left out because it notes its refusals.
+    """
     sender = aliased(User)
     rows = db.session.execute(
         access.SENDING_COLUMNS.add_columns(sender.id, sender.email, sender.role)
@@ -381,6 +386,8 @@ def _unfinished() -> list[tuple[_Sender, Sending]]:
             OpenUpload.document_id.is_(None),
             OpenUpload.expires_at > utcnow(),
             sender.disabled_at.is_(None),
+            User.disabled_at.is_(None),
+            or_(sender.id == User.id, sender.role == Role.ADMIN),
         )
     ).all()
     db.session.commit()

@@ -6,15 +6,15 @@ from portal import storage
 from portal.access import Owner
 from portal.accounts.people import quota_of
 from portal.config import Settings
-from portal.documents import names
+from portal.documents import form_body, names
 from portal.errors import FileTooLarge, NotFound, OverQuota, PortalError, UploadRejected
 from portal.extensions import db
 from portal.models import User
 from portal.presentation import filesize
 from portal.storage import Incoming
 
-#: What the form around the files may take of a declared length.
-_FORM_OVERHEAD = 64 * 1024
+#: What the form around the files may take of a declared length: its text, and a thousand names.
+_FORM_OVERHEAD = 2 * 1024 * 1024
 
 
 class Reception:
@@ -35,14 +35,21 @@ class Reception:
         self._before = 0
 
     def expect(self, content_length: int | None) -> None:
-        """Refuse before a byte is read what cannot fit. Raises `OverQuota`."""
-        if content_length is None or self._left is None:
+        """Refuse before a byte is read what certainly cannot fit.
+
+        A form may hold many files, each within the limit: only what is more than all of them
+        is too large for certain. Raises `FileTooLarge` or `OverQuota`.
+        """
+        if content_length is None:
             return
-        # The form itself takes a little room of what was declared.
-        if content_length - _FORM_OVERHEAD > self._left:
+        of_files = content_length - _FORM_OVERHEAD
+        if of_files > form_body.MOST_FILES * self._settings.max_upload_bytes:
+            raise too_large(self._settings)
+        if self._left is not None and of_files > self._left:
             raise over_quota(self._left)
 
-    def open(self) -> Incoming:
+    def open(self, filename: str) -> Incoming:
+        names.check(filename, self._settings)
         if self._present is not None:
             self._before += self._present.size_bytes
         self._present = None
@@ -73,22 +80,23 @@ def check(owner: Owner, size_bytes: int, settings: Settings) -> None:
 
 
 def rules(settings: Settings) -> str:
-    """What may be uploaded, as a sentence or two."""
-    size = f"Up to {filesize(settings.max_upload_bytes)} each."
-    return f"{size} {names.rule(settings)}".strip()
+    """What may be uploaded, as a sentence or two: "Only docx, pdf. At most 20 MB each."."""
+    size = f"At most {filesize(settings.max_upload_bytes)} each."
+    return f"{names.rule(settings)} {size}".strip()
 
 
 def too_large(settings: Settings) -> FileTooLarge:
     """The refusal of a file that is larger than any may be."""
     return FileTooLarge(
-        f"The file is larger than {filesize(settings.max_upload_bytes)}.", cure=rules(settings)
+        f"The file is larger than {filesize(settings.max_upload_bytes)}, the most for one.",
+        cure="Make it smaller, or send it in several files.",
     )
 
 
 def over_quota(left: int) -> OverQuota:
     """The refusal of a file for which the owner's directory has no room."""
     return OverQuota(
-        f"There is room for {filesize(left)} more.",
+        f"There is room for {filesize(left)} more." if left else "There is no room left.",
         cure="Delete something for ever, or ask the person who runs this portal for more room.",
     )
 

@@ -14,7 +14,7 @@ from portal import audit, storage
 from portal.access import Owner
 from portal.config import Settings
 from portal.database import let_go
-from portal.documents import intake, media_types, names, room
+from portal.documents import claims, intake, media_types, names, room
 from portal.documents.intake import Actor, Also, Changed, Intent, NoRoom, Present, Stored
 from portal.errors import Conflict, NotFound, SameNameThere
 from portal.extensions import db
@@ -70,8 +70,7 @@ def _examine(
     intent: Intent, received: Received, settings: Settings
 ) -> tuple[Stored, Present | None]:
     """What the bytes become, within the rules, and of what they are a new version."""
-    name = names.clean(intent.raw_name)
-    names.check_extension(name, settings)
+    name = names.check(intent.raw_name, settings)
     if received.size_bytes > settings.max_upload_bytes:
         raise room.too_large(settings)
     present = find_present(intent, name)
@@ -81,7 +80,7 @@ def _examine(
         name=name,
         size_bytes=received.size_bytes,
         sha256=received.sha256,
-        media_type=media_types.detect(received.head, names.extension(name)),
+        media_type=media_types.decide(name, received.head, settings),
         uploaded_at=utcnow(),
     )
     return stored, present
@@ -101,6 +100,7 @@ def _store(
     """Commit the change. Raises `NoRoom`, `SameNameThere`, `NotFound`, `Conflict` or `Busy`."""
     let_go()
     sent_name = {"given_name": intent.raw_name[:1000]} if intent.raw_name != stored.name else {}
+    is_misnamed = bool(claims.mismatch(stored.name, stored.media_type, stored.size_bytes))
     try:
         audit.record_with(
             intake.change(stored, intent, present, actor, blob, settings, is_reserved, also),
@@ -111,6 +111,7 @@ def _store(
             size_bytes=stored.size_bytes,
             sha256=stored.sha256.hex(),
             **sent_name,
+            **({"type_mismatch": stored.media_type} if is_misnamed else {}),
         )
     except Changed:
         if intent.same_name == SameName.REFUSE:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ScalarSelect, func, or_, select, update
+from sqlalchemy import BigInteger, ScalarSelect, cast, func, or_, select, update
 
 from portal import audit
 from portal.database import transaction
@@ -10,14 +10,14 @@ from portal.extensions import db
 from portal.models import Document, OpenUpload, User, Version
 
 _USED: ScalarSelect[int] = (
-    select(func.coalesce(func.sum(Version.size_bytes), 0))
+    select(cast(func.coalesce(func.sum(Version.size_bytes), 0), BigInteger))
     .join(Document, Document.id == Version.document_id)
     .where(Document.owner_id == User.id)
     .correlate(User)
     .scalar_subquery()
 )
 _RESERVED: ScalarSelect[int] = (
-    select(func.coalesce(func.sum(OpenUpload.length_bytes), 0))
+    select(cast(func.coalesce(func.sum(OpenUpload.length_bytes), 0), BigInteger))
     .where(OpenUpload.owner_id == User.id, OpenUpload.document_id.is_(None))
     .correlate(User)
     .scalar_subquery()

@@ -25,6 +25,7 @@ from portal.documents.receiving import (
     as_text,
     flash_outcome,
     receive_all,
+    refused_as,
     takes_files,
 )
 from portal.errors import NotFound
@@ -70,7 +71,8 @@ def upload() -> ResponseReturnValue:
         return answer_json(outcome)
     flash_outcome(outcome)
     if not outcome.stored:
-        return _list_page(Query(), outcome.rejected[0][1].status)
+        status, headers = refused_as(outcome)
+        return _list_page(Query()), status, headers
     return redirect(url_for("documents.index"), 303)
 
 
@@ -224,11 +226,11 @@ def _shown(rows: Sequence[Any], next_cursor: str | None) -> dict[str, Any]:
     }
 
 
-def _list_page(query: Query, status: int = 200) -> ResponseReturnValue:
+def _list_page(query: Query) -> str:
     settings = _settings()
     page = listing.visible(current_user, query)
     user = access.own_account(current_user)
-    html = render_template(
+    return render_template(
         "documents/list.html",
         page=_shown(page.rows, page.next_cursor),
         q=query.q,
@@ -240,4 +242,3 @@ def _list_page(query: Query, status: int = 200) -> ResponseReturnValue:
         used_bytes=user.used_bytes,
         quota_bytes=quota_of(user, settings),
     )
-    return html, status

@@ -11,6 +11,7 @@ from flask import Flask
 from sqlalchemy import select, update
 
 from accounts.listening import Told, told
+from audit.locking import locked_log
 from conftest import PASSWORD, Browser, Cast, user_named
 from portal import browsers
 from portal.accounts import known_devices, people
@@ -130,6 +131,13 @@ def test_remembered_device_is_shown_though_it_is_idle(app: Flask, alice: Browser
             .values(last_seen_at=utcnow() - timedelta(days=3))
         )
     assert "Safari on iPhone" in alice.get("/account/sessions").text
+
+
+def test_one_can_read_while_nothing_can_be_written(app: Flask, alice: Browser) -> None:
+    with app.app_context(), transaction() as session:
+        session.execute(update(Session).values(last_seen_at=utcnow() - timedelta(minutes=2)))
+    with app.app_context(), locked_log():
+        assert alice.get("/documents").status_code == 200
 
 
 def test_visitor_is_sent_to_sign_in(visitor: Browser) -> None:

@@ -10,6 +10,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
+from audit.locking import locked_log
 from conftest import PASSWORD, Browser, Cast, user_named
 from portal import audit
 from portal.accounts import api_tokens, people
@@ -27,6 +28,7 @@ from stage import (
     database_dump,
     events,
     make_token,
+    program,
     settings_of,
 )
 
@@ -403,3 +405,9 @@ def test_unknown_account_costs_the_same_work_as_a_known_one(
         assert sign_in(app, alice.email, app_password).email == normalised(alice.email)
         assert len(heard) == 1
     assert counts[0] == counts[1]
+
+
+def test_program_can_read_while_nothing_can_be_written(app: Flask, alice: Browser) -> None:
+    script = program(alice, "documents:read")
+    with app.app_context(), locked_log():
+        assert script.open("/trash").status_code == 200

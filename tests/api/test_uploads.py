@@ -598,25 +598,33 @@ def test_who_may_no_longer_send_there_cannot_go_on(
         db.session.execute(update(User).where(User.email == "ada@example.org").values(role="user"))
         db.session.commit()
     assert adas.patch(address, 0, b"abc").status_code == 404
-    with app.app_context():
-        assert resumable.finish_whole(settings_of(app)) == 0
     assert room(app) == (0, 3)
 
 
-def test_uploads_of_a_disabled_person_are_not_finished(app: Flask, tus: Tus) -> None:
-    tus.begin("a.bin", 3)
+@pytest.mark.parametrize("whose", ["sender", "owner", "former admin"])
+def test_uploads_of_who_may_not_send_them_now_are_not_finished(
+    app: Flask, alice: Browser, ada: Browser, whose: str
+) -> None:
+    alice_id = str(user_named(app, "alice@example.org").public_id)
+    Tus(ada).begin("a.bin", 3, owner=alice_id)
+    email = "alice@example.org" if whose == "owner" else "ada@example.org"
+    somebody = update(User).where(User.email == email)
     with app.app_context():
         blob = db.session.scalars(select(OpenUpload.blob)).one()
         growing = app.extensions["storage"].grow(blob)
         growing.write(b"abc")
         growing.sync()
         growing.close()
-        db.session.execute(update(User).values(disabled_at=utcnow()))
+        change = {"role": "user"} if whose == "former admin" else {"disabled_at": utcnow()}
+        db.session.execute(somebody.values(**change))
         db.session.commit()
+        before = len(events(app))
         assert resumable.finish_whole(settings_of(app)) == 0
-        db.session.execute(update(User).values(disabled_at=None))
+        assert len(events(app)) == before
+        db.session.execute(somebody.values(disabled_at=None, role="admin"))
         db.session.commit()
         assert resumable.finish_whole(settings_of(app)) == 1
+    assert room(app) == (3, 0)
 
 
 # -- The end of an upload
@@ -629,6 +637,16 @@ def test_upload_given_up_leaves_nothing(app: Flask, tus: Tus) -> None:
     assert tus.ask("HEAD", address).status_code == 404
     assert tus.patch(address, 1000, CONTENT[1000:2000]).status_code == 404
     assert (stored_files(app), room(app), open_uploads(app)) == ([], (0, 0), 0)
+
+
+def test_upload_whose_file_cannot_be_removed_is_given_up_all_the_same(app: Flask, tus: Tus) -> None:
+    address = tus.begin("a.bin", 2000)
+    tus.patch(address, 0, CONTENT[:1000])
+    [path] = unfinished_files(app)
+    path.unlink()
+    path.mkdir()
+    assert tus.ask("DELETE", address).status_code == 204
+    assert (room(app), open_uploads(app)) == ((0, 0), 0)
 
 
 def test_document_stays_when_its_upload_is_forgotten(app: Flask, alice: Browser, tus: Tus) -> None:

@@ -79,3 +79,19 @@ def choose(page: Page, *paths: Path) -> None:
 
 def row(page: Page, name: str) -> Locator:
     return page.get_by_role("row").filter(has_text=name)
+
+
+def tab_to(page: Page, what: str) -> None:
+    """Press Tab until the focus is on what a screen reader calls `what`."""
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        focused = page.evaluate(
+            """() => {
+                const at = document.activeElement;
+                const label = at.labels?.[0]?.textContent;
+                return (at.getAttribute("aria-label") || label || at.textContent || "").trim();
+            }"""
+        )
+        if focused == what:
+            return
+    raise AssertionError(f"the keyboard does not reach {what}")

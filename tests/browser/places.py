@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import random
 import re
@@ -47,6 +48,7 @@ class Stage:
         #: For a file that is too large.
         self.large = folder / "holiday film.mp4"
         self.large.write_bytes(bytes(MAX_UPLOAD + 1000))
+        self._folder = folder
         self._fill()
 
     @staticmethod
@@ -75,6 +77,8 @@ class Stage:
             Place("documents-menu", ALICE, "/documents", _open_account_menu),
             Place("documents-drop", ALICE, "/documents", _drag),
             Place("documents-too-large", ALICE, "/documents", self._choose_too_large),
+            Place("documents-uploading", ALICE, "/documents", self._upload_slowly),
+            Place("documents-same-name", ALICE, "/documents", self._upload_again),
             Place("documents-deleted", BOB, "/documents", self._delete),
             Place("documents-empty", CAROL, "/documents"),
             Place("document", ALICE, deed),
@@ -223,6 +227,7 @@ class Stage:
         urls = {}
         for key, (name, data) in named.items():
             urls[key] = alice.upload_one(name, Bytes(data))["url"]
+        _upload_from_folder(alice, "Boiler.pdf", "Household/Repairs 2026", pdf())
         for number in range(1, 4):
             url = alice.upload_one(f"Draft {number}.docx", Bytes(docx()))["url"]
             alice.post_json(f"{url}/delete")
@@ -320,6 +325,34 @@ class Stage:
         chooser.value.set_files([self.large])
         page.locator(".tray").get_by_text("not uploaded").wait_for()
 
+    def _choose(self, page: Page, **sizes: int) -> None:
+        """Choose files of those sizes, called by their key and .pdf."""
+        files = [self._folder / f"{name.replace('_', ' ')}.pdf" for name in sizes]
+        for file, size in zip(files, sizes.values(), strict=True):
+            file.write_bytes(_scanned(file.stem, 1, size))
+        with page.expect_file_chooser() as chooser:
+            page.locator(".page-head summary", has_text="Upload").click()
+        chooser.value.set_files([*files, self.large])
+
+    def _upload_slowly(self, page: Page) -> None:
+        """A tray with a file in every state."""
+        self._choose(page, Receipt=5_000)
+        page.locator(".tray").get_by_text("1 uploaded, 1 not").wait_for()
+        slow = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": 40_000}
+        session = page.context.new_cdp_session(page)
+        session.send("Network.enable")
+        session.send("Network.emulateNetworkConditions", {"offline": False, **slow})
+        sizes = {"Statement_of_account": 900_000, "Deed_of_the_house": 6_000}
+        sizes |= {f"Letter_{number}": 400_000 + number for number in range(1, 8)}
+        self._choose(page, **sizes)
+        page.get_by_role("button", name="Decide later").click()
+        page.get_by_role("button", name="Pause Letter 1.pdf").click()
+        page.locator(".tray").get_by_text(re.compile(r"B/s · .*left")).wait_for()
+
+    def _upload_again(self, page: Page) -> None:
+        self._choose(page, Deed_of_the_house=6_000, Tax_return_2025=6_000)
+        page.get_by_role("dialog").wait_for()
+
     def _post_too_large(self, page: Page) -> None:
         """The form as it goes without the script."""
         page.locator("form[data-upload]").first.evaluate("form => delete form.dataset.upload")
@@ -343,6 +376,22 @@ class Stage:
         page.get_by_label("Name", exact=True).fill("Frank Field")
         page.get_by_role("button", name="Make the invitation").click()
         page.get_by_label("Address of the invitation").wait_for()
+
+
+def _upload_from_folder(client: Client, name: str, path: str, content: bytes) -> None:
+    """As the page uploads a file of a dropped folder."""
+    said = {"filename": name, "path": path}
+    pairs = [f"{key} {base64.b64encode(text.encode()).decode()}" for key, text in said.items()]
+    headers = {
+        "Tus-Resumable": "1.0.0",
+        "X-CSRFToken": client.token(),
+        "Upload-Length": str(len(content)),
+        "Upload-Metadata": ",".join(pairs),
+        "Content-Type": "application/offset+octet-stream",
+        "Content-Length": str(len(content)),
+    }
+    made = client.request("POST", "/api/v1/uploads", [content], headers)
+    assert made.status == 201, made.text
 
 
 def _minutes() -> str:

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Download, Page, expect
 
 from browser.chromium import PHONE, Visit
-from browser.pages import choose, fill_sign_in, row, sign_out
+from browser.pages import choose, fill_sign_in, row, sign_out, tab_to
 from live.client import Bytes
 from live.fixtures import live_portal
 from live.real_files import pdf, png
@@ -315,22 +315,6 @@ def test_everything_needed_works_without_scripts(
 
 
 # -- By keyboard alone -----------------------------------------------------------------------
-
-
-def tab_to(page: Page, what: str) -> None:
-    """Press Tab until the focus is on what a screen reader calls `what`."""
-    for _ in range(60):
-        page.keyboard.press("Tab")
-        focused = page.evaluate(
-            """() => {
-                const at = document.activeElement;
-                const label = at.labels?.[0]?.textContent;
-                return (at.getAttribute("aria-label") || label || at.textContent || "").trim();
-            }"""
-        )
-        if focused == what:
-            return
-    raise AssertionError(f"the keyboard does not reach {what}")
 
 
 def test_the_keyboard_alone_is_enough(visit: Open, tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ class Sink:
         self.folder = folder
         self._largest = largest
 
-    def open(self) -> Incoming:
+    def open(self, filename: str) -> Incoming:
         return self.storage.receive(uuid.UUID(int=1))
 
     def check(self, size_bytes: int) -> None:
@@ -184,7 +184,7 @@ def test_refused_file_does_not_stop_the_next_one(tmp_path: Path) -> None:
 
 def test_file_that_is_refused_at_its_beginning_is_passed_over(tmp_path: Path) -> None:
     class Refusing(Sink):
-        def open(self) -> Incoming:
+        def open(self, filename: str) -> Incoming:
             raise FileTooLarge
 
     read_form = read(form([file_part(b"x" * 500_000), field_part("a", "b")]), Refusing(tmp_path))

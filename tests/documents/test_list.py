@@ -99,6 +99,21 @@ def test_empty_list_says_what_to_do(alice: Browser) -> None:
     assert "Put your first document here" in alice.get("/documents").text
 
 
+def test_the_folders_a_document_came_with_stand_beside_its_name(app: Flask, alice: Browser) -> None:
+    fill(app, alice.email, ["return.pdf"], path="Taxes & <more>/2026")
+    page = alice.get("/documents").text
+    said = re.search(r'<span class="item-path"[^>]*>(.*?)</span>', page)
+    assert said
+    assert html.unescape(said[1]) == "Taxes & <more>/2026"
+
+
+def test_without_folders_nothing_stands_beside_the_name(
+    alice: Browser, deed: dict[str, Any]
+) -> None:
+    assert "item-path" not in alice.get("/documents").text
+    assert "Came in the folder" not in alice.get(deed["url"]).text
+
+
 def test_list_shows_ones_own_and_nobody_elses(
     alice: Browser, bob: Browser, ada: Browser, deed: dict[str, Any]
 ) -> None:

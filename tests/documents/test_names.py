@@ -114,6 +114,14 @@ def test_longest_name_is_255_characters() -> None:
         ("deed.exe.", "exe"),
         ("deed.exe. .", "exe"),
         ("straße.STRASSE", "strasse"),
+        ("deed.ｐｄｆ", "pdf"),
+        ("deed．ＥＸＥ", "exe"),
+        ("deed.𝐞𝐱𝐞", "exe"),
+        ("deed.e\u200bxe", "exe"),
+        ("deed.exe\u200f", "exe"),
+        ("deed.exe\u3000", "exe"),
+        ("deed.exe…", "exe"),
+        ("a.pdfexe.", "pdfexe"),
     ],
 )
 def test_ending_is_what_a_computer_would_open_it_by(name: str, ending: str) -> None:
@@ -127,17 +135,17 @@ def test_only_allowed_endings_are_taken() -> None:
     for name in ("a.exe", "a", "pdf", ".pdf", "a.pdf.exe", "a.pd", "a.pdfx"):
         with pytest.raises(TypeRefused) as caught:
             names.check_extension(name, settings)
-        assert caught.value.cure == "Only docx, pdf."
+        assert caught.value.cure.startswith("Only docx, pdf. Save it")
 
 
 def test_blocked_endings_are_refused_and_all_others_taken() -> None:
     settings = replace(Settings(), blocked_extensions=frozenset({"exe"}))
     for name in ("a.pdf", "a", "exe", "a.exe.pdf"):
         names.check_extension(name, settings)
-    for name in ("a.exe", "a.ExE", "a.pdf.exe", "a.exe ", "a.exe."):
+    for name in ("a.exe", "a.ExE", "a.pdf.exe", "a.exe ", "a.exe.", "a．ｅｘｅ"):
         with pytest.raises(TypeRefused) as caught:
             names.check_extension(name, settings)
-        assert caught.value.cure == "Anything but exe."
+        assert caught.value.cure.startswith("Anything but exe. Save it")
 
 
 def test_blocked_beats_allowed() -> None:

@@ -208,6 +208,10 @@ DISPOSITIONS: list[tuple[bytes, str]] = [
     (b"filename*=UTF-8''na%C3%AFve.txt", "naïve.txt"),
     (b"filename=\"a.txt\"; filename*=UTF-8''b.txt", "b.txt"),
     (b'filename="a.txt"; filename="b.txt"', "b.txt"),
+    (b"filename*=UTF-8''b.txt; filename=\"a.txt\"", "b.txt"),
+    (b"FileName*=utf-8'en'b.txt; FILENAME=a.txt", "b.txt"),
+    (b"filename*=UTF-8''a.txt; filename*=UTF-8''b.txt", "b.txt"),
+    (b"filename=\"a; filename*=UTF-8''b.txt\"", "a; filename*=UTF-8''b.txt"),
     (b"filename*=UTF-8''a%0d%0ab.txt", "ab.txt"),
     (b"filename*=UTF-8''a%00b%7f%1b.txt", "ab.txt"),
     (b"filename*=UTF-8''..%2f..%2fetc%2fpasswd", "passwd"),
@@ -245,6 +249,7 @@ def test_name_is_read_and_cleaned(
         b'filename="   "',
         b'filename=".."',
         b'filename="a/"',
+        b'filename="a\\"',
         b"filename*=UTF-8''%0d%0a",
         b'filename="' + b"a" * 256 + b'"',
         ('filename="' + "ä" * 256 + '"').encode(),
@@ -420,10 +425,10 @@ def test_too_large_file_is_refused_while_it_comes_in(make_app: Any) -> None:
         reception.check(1000)
         with pytest.raises(FileTooLarge):
             reception.check(1001)
-        first = reception.open()
+        first = reception.open("a.bin")
         first.write(b"x" * 1000)
         reception.check(1000)
-        second = reception.open()
+        second = reception.open("a.bin")
         reception.check(500)
         with pytest.raises(OverQuota, match="500 bytes"):
             reception.check(501)

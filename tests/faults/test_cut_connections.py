@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from faults.oracle import Witness
+from faults.pieces import PIECE, Sending
 from live.client import Bytes, Client, Form
 from live.fixtures import IS_FULL
 from live.running import LivePortal
@@ -33,6 +35,23 @@ def _request(client: Client, content: bytes) -> bytes:
         f"Content-Length: {form.size}\r\n\r\n"
     ).encode()
     return head + b"".join(form.pieces())
+
+
+def _piece(client: Client, sending: Sending) -> bytes:
+    """All that is missing of an upload as it goes over the wire."""
+    rest = sending.data[sending.told :]
+    cookies = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+    head = (
+        f"PATCH {sending.address} HTTP/1.1\r\n"
+        f"Host: {client.url.removeprefix('http://')}\r\n"
+        "Tus-Resumable: 1.0.0\r\n"
+        f"Upload-Offset: {sending.told}\r\n"
+        f"Cookie: {cookies}\r\n"
+        f"X-CSRFToken: {client.token()}\r\n"
+        f"Content-Type: {PIECE}\r\n"
+        f"Content-Length: {len(rest)}\r\n\r\n"
+    ).encode()
+    return head + rest
 
 
 def _send_cut(portal: LivePortal, request: bytes, how: str) -> bytes:
@@ -73,6 +92,32 @@ def test_a_cut_upload_leaves_nothing(portal: LivePortal, how: str) -> None:
     assert portal.is_ready()
     kept = alice.upload_one("whole.bin", Bytes(b"whole"))
     assert alice.download(kept["download_url"])[2] == kept["sha256"]
+
+
+@pytest.mark.parametrize("how", ["FIN", "RST"])
+def test_a_cut_piece_keeps_what_came_and_the_upload_is_gone_on_with(
+    portal: LivePortal, how: str
+) -> None:
+    alice = portal.client("alice@example.org")
+    chance = random.Random(f"pieces {how}")
+    sending = Sending(Witness(portal), f"pieces-{how}.bin", chance.randbytes(SIZE), client=alice)
+    sending.begin()
+    most = 0
+    for _ in range(CUTS):
+        sending.ask()
+        assert sending.told <= most, "more is there than was sent"
+        request = _piece(alice, sending)
+        head = request.index(b"\r\n\r\n") + 4
+        # Mostly a little of the content comes, so that there is something left for the next ones.
+        place = min(head + chance.randrange(-50, 2 * SIZE // CUTS), len(request) - 1)
+        answer = _send_cut(portal, request[:place], how)
+        assert b" 204 " not in answer.partition(b"\r\n")[0], f"{place} of {len(request)} was enough"
+        most = max(most, sending.told + place - head)
+    assert 0 < sending.told < SIZE
+    assert _soon(lambda: sending.finish(SIZE // 3) or sending.sent.status == 201)
+    assert not sending.witness.found.broken
+    [address] = [place for place, name in alice.listed().items() if name == sending.sent.name]
+    assert alice.download(f"{address}/download")[2] == sending.sent.sha256
 
 
 def test_a_cut_download_holds_nothing_up(portal: LivePortal) -> None:

@@ -26,7 +26,7 @@ export function timeLeft(seconds) {
 }
 
 export function count(number, one, many) {
-  return number === 1 ? `1 ${one}` : `${number} ${many}`;
+  return number === 1 ? `1 ${one}` : `${number.toLocaleString("en-GB")} ${many}`;
 }
 
 // English, as the pages are; only the zone is the reader's.

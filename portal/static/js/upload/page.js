@@ -1,0 +1,138 @@
+// Uploading: the whole page takes files, a tray shows each. The rest is done by the modules beside
+// this one. Without scripts the same form is sent by the browser as it stands.
+
+import { enhance } from "../enhance.js";
+import { listenForDrops, listenForPaste, ofFolder } from "./dropping.js";
+import * as queue from "./queue.js";
+import { sweep } from "./remembered.js";
+import * as sameName from "./same_name.js";
+import { present } from "./session.js";
+import { show } from "./tray.js";
+
+const form = () => document.querySelector("form[data-upload]");
+const putOff = new Set();
+let shown = 0;
+
+if (form()) {
+  sweep();
+  show(askAbout);
+  queue.watch(react);
+  listenForDrops(() => form()?.dataset.destination ?? "your documents", batchOf);
+  listenForPaste(batchOf);
+  document.addEventListener("click", choose);
+  document.addEventListener("submit", submitted);
+  offerFolders();
+  addEventListener("beforeunload", (event) => {
+    if (queue.going()) event.preventDefault();
+  });
+}
+
+// -- Choosing ------------------------------------------------------------------------------
+
+/** Begin a batch that goes where the form says; answers what takes its files. */
+function batchOf() {
+  const from = form();
+  const { owner, maxBytes, rules } = from.dataset;
+  const note = from.elements.note?.value.trim() ?? "";
+  const batch = new queue.Batch({ owner, note, mostBytes: Number(maxBytes) || Infinity, rules });
+  return (files) => queue.add(batch, files);
+}
+
+// Inputs of our own, because the form's is replaced together with the list when that changes.
+const pickers = { files: null, folder: null };
+
+function pick(what) {
+  const input = (pickers[what] ??= picker(what === "folder"));
+  input.value = "";
+  input.click();
+}
+
+function picker(isFolder) {
+  const input = document.createElement("input");
+  input.type = "file";
+  input.multiple = true;
+  input.webkitdirectory = isFolder;
+  input.hidden = true;
+  input.addEventListener("change", () => {
+    batchOf()(isFolder ? ofFolder(input.files) : plain(input.files));
+  });
+  document.body.append(input);
+  return input;
+}
+
+function choose(event) {
+  const menu = event.target.closest("summary")?.parentElement;
+  if (menu?.matches("[data-upload-menu]")) {
+    event.preventDefault();
+    pick("files");
+  } else if (event.target.closest("[data-upload-folder]")) pick("folder");
+}
+
+function submitted(event) {
+  if (!event.target.matches("[data-upload]")) return;
+  event.preventDefault();
+  const input = event.target.querySelector("input[type=file]");
+  batchOf()(plain(input.files));
+  input.value = "";
+}
+
+const plain = (files) => [...files].map((file) => ({ file, path: "" }));
+
+function offerFolders() {
+  if (!("webkitdirectory" in HTMLInputElement.prototype)) return;
+  for (const button of document.querySelectorAll("[data-upload-folder]")) button.hidden = false;
+}
+
+// -- Questions -----------------------------------------------------------------------------
+
+function react(task) {
+  if (task?.state === "asking") askNext();
+  if (!queue.going()) refresh();
+}
+
+/** One question after the other; the files they are not about go on meanwhile. */
+function askNext() {
+  if (sameName.isAsking()) return;
+  for (const task of queue.tasks) {
+    if (task.state === "asking" && !putOff.has(task)) return askAbout(task);
+  }
+}
+
+function askAbout(task) {
+  const isOther = (other) => other !== task && other.batch === task.batch && other.isUnfinished;
+  const others = [...queue.tasks].filter(isOther).length;
+  sameName.ask(task, others, (choice, isForRest) => {
+    if (choice) queue.decide(task, choice, isForRest);
+    else putOff.add(task);
+    askNext();
+  });
+}
+
+// -- The list ------------------------------------------------------------------------------
+
+/** When everything has come, put the new list in place; the server alone knows its order. */
+async function refresh() {
+  const { done } = queue.totals();
+  if (done <= shown) {
+    shown = done;
+    return;
+  }
+  shown = done;
+  const { page } = await present();
+  const old = document.querySelector("[data-refresh]");
+  const fresh = page?.querySelector(`[data-refresh="${old?.dataset.refresh}"]`);
+  if (!old || !fresh) return;
+  const node = document.importNode(fresh, true);
+  const focused = old.contains(document.activeElement) ? twin(document.activeElement, node) : null;
+  old.replaceWith(node);
+  enhance(node);
+  offerFolders();
+  focused?.focus();
+}
+
+/** What stands in `node` for an element of the old list. */
+function twin(element, node) {
+  if (element.matches("summary")) return node.querySelector("[data-upload-menu] summary");
+  const same = (other) => other.getAttribute("href") === element.getAttribute("href") && other.ariaLabel === element.ariaLabel;
+  return [...node.querySelectorAll(element.localName)].find(same);
+}
