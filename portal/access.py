@@ -14,6 +14,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
+from flask import current_app
 from sqlalchemy import (
     Boolean,
     ColumnElement,
@@ -22,6 +23,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
+    exists,
     func,
     literal,
     or_,
@@ -31,9 +33,10 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased
 
 from portal import audit, database
-from portal.errors import Gone, NotFound
+from portal.config import Settings
+from portal.errors import BeingScanned, Gone, Infected, NotFound
 from portal.extensions import db
-from portal.models import Document, OpenUpload, ShareLink, User, Version, utcnow
+from portal.models import Document, OpenUpload, Scan, ShareLink, User, Version, utcnow
 from portal.questions import Question
 from portal.tokens import hash_token
 
@@ -77,6 +80,25 @@ class Grant:
     link_label: str = ""
 
 
+def scan_state(scan: str) -> Scan:
+    """What is known of some bytes and malware, as it counts now. Unknown means no.
+
+    With a scanner, what was never scanned waits; without one, nothing does: whoever took it away
+    decided that documents are not scanned. What was found stays found. A state that this
+    portal does not know (a newer one wrote it) waits, in either case.
+    """
+    if scan in {Scan.CLEAN, Scan.INFECTED}:
+        return Scan(scan)
+    settings: Settings = current_app.extensions["settings"]
+    if scan in {Scan.NONE, Scan.WAITING} and settings.clamd_url is None:
+        return Scan.NONE
+    return Scan.WAITING
+
+
+def _may_leave(scan: str) -> bool:
+    return scan_state(scan) in {Scan.CLEAN, Scan.NONE}
+
+
 def visible_documents(person: Person) -> ColumnElement[bool]:
     """The condition on `Document` for what `person` may see: their own, outside the trash."""
     return _visible_to(literal(person.user_id))
@@ -117,7 +139,8 @@ def grant_to_user(person: Person, document_id: uuid.UUID, version: int | None = 
     """Grant `person` a document they may see; `version` None is the newest.
 
     Someone else's document and one that never existed raise the same `NotFound`,
-    so the answer does not confirm that a guessed id is real.
+    so the answer does not confirm that a guessed id is real. Raises `BeingScanned` or
+    `Infected` for bytes that may not leave, and only to whom the document is visible.
     """
     row = _GRANT_TO_USER.ask(person_id=person.user_id, document_id=document_id, version=version)
     if row is None:
@@ -129,7 +152,14 @@ def grant_to_user(person: Person, document_id: uuid.UUID, version: int | None = 
 class Kept:
     """One version of a document as its owner takes it away with them."""
 
-    grant: Grant
+    #: None where the bytes may not leave (see `scan`).
+    grant: Grant | None
+    document_id: uuid.UUID
+    name: str
+    size_bytes: int
+    sha256: bytes
+    media_type: str
+    scan: Scan
     number: int
     is_newest: bool
     note: str
@@ -152,7 +182,7 @@ def grants_to_everything(person: Person, ids: Sequence[int]) -> Sequence[Kept]:
     """Grant `person` every version of those of their own documents, trashed ones included.
 
     In the order of `ids`, older versions first. What was deleted since is left out, and so is
-    everything once the account was disabled.
+    everything once the account was disabled. Bytes that may not leave come without a grant.
     """
     uploader = aliased(User)
     found = db.session.execute(
@@ -171,8 +201,15 @@ def grants_to_everything(person: Person, ids: Sequence[int]) -> Sequence[Kept]:
         )
     )
     place = {document_id: number for number, document_id in enumerate(ids)}
-    rows: list[Sequence[Any]] = sorted(found, key=lambda row: (place[row[7]], row[8]))
-    return [Kept(_grant(row[:7], Reason.OWNER), *row[8:]) for row in rows]
+    rows: list[Sequence[Any]] = sorted(found, key=lambda row: (place[row[8]], row[9]))
+    return [_kept(row[:8], row[9:]) for row in rows]
+
+
+def _kept(facts: Sequence[Any], more: Sequence[Any]) -> Kept:
+    document_id, name, _, _, size_bytes, sha256, media_type, scan = facts
+    grant = _grant(facts, Reason.OWNER) if _may_leave(scan) else None
+    state = scan_state(scan)
+    return Kept(grant, document_id, name, size_bytes, sha256, media_type, state, *more)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +233,8 @@ class OpenLink:
     password_hash: str | None
     max_downloads: int | None
     download_count: int
+    #: Of the newest version's bytes, as it counts now.
+    scan: Scan
 
     @property
     def is_used_up(self) -> bool:
@@ -210,6 +249,15 @@ def link_is_live(moment: datetime, maker: type[User] = User) -> ColumnElement[bo
         Document.id.is_not(None),
         Document.trashed_at.is_(None),
         maker.disabled_at.is_(None),
+        ~_newest_is(Scan.INFECTED),
+    )
+
+
+def _newest_is(scan: Scan) -> ColumnElement[bool]:
+    """The condition on `Document` for what is known of its newest version."""
+    newest = aliased(Version)
+    return exists().where(
+        newest.document_id == Document.id, newest.number == Document.version, newest.scan == scan
     )
 
 
@@ -225,7 +273,9 @@ def open_link(token: str) -> OpenLink:
     """The link behind `token`, if it works now; it may be used up (see `is_used_up`).
 
     Raises `NotFound` for a token that never was, `Gone` for one whose link has ended:
-    expired, revoked, its document in the trash or gone, its maker's account disabled.
+    expired, revoked, its document in the trash or gone or blocked because of malware, its
+    maker's account disabled. One whose document is still being scanned works, but hands out
+    nothing yet: see `check_may_start`.
     """
     row = db.session.execute(
         select(
@@ -243,10 +293,14 @@ def open_link(token: str) -> OpenLink:
             ShareLink.password_hash,
             ShareLink.max_downloads,
             ShareLink.download_count,
+            Version.scan,
             link_is_live(utcnow()),
             ShareLink.revoked_at,
         )
         .outerjoin(Document, Document.id == ShareLink.document_id)
+        .outerjoin(
+            Version, and_(Version.document_id == Document.id, Version.number == Document.version)
+        )
         .join(User, User.id == ShareLink.created_by_id)
         .where(ShareLink.token_hash == hash_token(token))
     ).one_or_none()
@@ -254,10 +308,25 @@ def open_link(token: str) -> OpenLink:
         audit.record_refusal(audit.Action.LINK_REFUSED, reason="unknown")
         raise _no_such_link()
     facts: Sequence[Any] = row
-    link = OpenLink(*facts[:14])
-    if not facts[14]:
-        raise gone(link, revoked_at=facts[15])
+    link = OpenLink(*(*facts[:14], scan_state(facts[14] or Scan.NONE)))
+    if not facts[15]:
+        raise gone(link, revoked_at=facts[16])
     return link
+
+
+def check_may_start(link: OpenLink) -> None:
+    """Raise `BeingScanned` or `Gone` where `link` hands out nothing at this moment.
+
+    To be asked in the transaction that counts a download, so that none is counted in vain.
+    """
+    scan = db.session.scalar(
+        select(Version.scan)
+        .join(Document, Document.id == Version.document_id)
+        .where(Document.public_id == link.document_id, Version.number == Document.version)
+    )
+    if scan is None:
+        raise gone(link)
+    _refuse_unscanned(scan, link.document_id, link.document_name, link.owner_email, link)
 
 
 def _no_such_link() -> NotFound:
@@ -267,7 +336,7 @@ def _no_such_link() -> NotFound:
     )
 
 
-def gone(link: OpenLink, revoked_at: datetime | None = None) -> Gone:
+def gone(link: OpenLink, revoked_at: datetime | None = None, *, scan: Scan | None = None) -> Gone:
     """The refusal of a link that has ended, in the audit log and in words for a stranger."""
     now = utcnow()
     if link.is_used_up and revoked_at is None and link.expires_at > now:
@@ -275,6 +344,8 @@ def gone(link: OpenLink, revoked_at: datetime | None = None) -> Gone:
     elif revoked_at is None and link.expires_at <= now:
         day = f"{link.expires_at.day} {link.expires_at:%B %Y}"
         why, what = "expired", f"This link stopped working on {day}."
+    elif revoked_at is None and (scan or link.scan) is Scan.INFECTED:
+        why, what = "infected", "This link no longer works."
     else:
         why, what = "ended", "This link no longer works."
     audit.record_refusal(
@@ -292,7 +363,8 @@ def gone(link: OpenLink, revoked_at: datetime | None = None) -> Gone:
 def grant_to_link_holder(link: OpenLink) -> Grant:
     """Grant whoever holds `link` its document, as far as the link is live at this moment.
 
-    The caller has counted the download or holds a ticket that was counted. Raises `Gone`.
+    The caller has counted the download or holds a ticket that was counted. Raises `Gone`, or
+    `BeingScanned`.
     """
     row = db.session.execute(
         _GRANT_COLUMNS.where(
@@ -410,8 +482,38 @@ def _one_document(condition: ColumnElement[bool], document_id: uuid.UUID) -> Doc
     return document
 
 
+def document_to_use(person: Person, document_id: uuid.UUID) -> Document:
+    """As `document_for`, for more than looking at it and deleting it.
+
+    Raises `Infected` where malware was found in its newest version.
+    """
+    document = document_for(person, document_id)
+    if db.session.scalar(
+        select(Document.id).where(Document.id == document.id, _newest_is(Scan.INFECTED))
+    ):
+        raise Infected
+    return document
+
+
+def _refuse_unscanned(
+    scan: str, document_id: uuid.UUID, name: str, owner_email: str, link: OpenLink | None
+) -> None:
+    """Raise unless the bytes may leave. Every way to a grant leads through here."""
+    if _may_leave(scan):
+        return
+    if scan_state(scan) is not Scan.INFECTED:
+        raise BeingScanned
+    if link is not None:
+        raise gone(link, scan=Scan.INFECTED)
+    audit.record_alone(
+        audit.Action.DOWNLOAD_BLOCKED, document=document_id, owner=owner_email, name=name
+    )
+    raise Infected
+
+
 def _grant(row: Sequence[Any], reason: Reason, link: OpenLink | None = None) -> Grant:
-    document_id, name, owner_email, blob, size_bytes, sha256, media_type = row
+    document_id, name, owner_email, blob, size_bytes, sha256, media_type, scan = row
+    _refuse_unscanned(scan, document_id, name, owner_email, link)
     return Grant(
         document_id=document_id,
         name=name,
@@ -443,6 +545,7 @@ _GRANT_COLUMNS = (
         Version.size_bytes,
         Version.sha256,
         Version.media_type,
+        Version.scan,
     )
     .join(User, User.id == Document.owner_id)
     .join(Version, Version.document_id == Document.id)

@@ -26,6 +26,9 @@ GIB = 1024 * MIB
 #: Variables with the prefix that are not settings: the test suite's own switches.
 NOT_SETTINGS = frozenset({"PORTAL_TEST_FULL", "PORTAL_TEST_REQUIRE_ALL", "PORTAL_TEST_SEED"})
 
+#: What the system takes for the path of a socket.
+_LONGEST_SOCKET_PATH = 107
+
 
 class ConfigError(Exception):
     """A setting is unknown, malformed or unsafe; the text is one line with the cure."""
@@ -41,6 +44,19 @@ class SmtpServer:
     security: str
     user: str = field(default="", repr=False)
     password: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class Scanner:
+    """Where clamd listens: on a socket in the file system, or on a host and port."""
+
+    path: str = ""
+    host: str = ""
+    port: int = 0
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"unix:{self.path}" if self.path else f"tcp://{host}:{self.port}"
 
 
 @dataclass(frozen=True)
@@ -74,6 +90,8 @@ class Settings:
     smtp_url: SmtpServer | None = None
     #: As it stands in mails, with or without a name; empty only without a mail server.
     mail_from: str = ""
+    #: With it, only bytes that it called clean may leave. None: nothing is scanned.
+    clamd_url: Scanner | None = None
     log_format: str = "text"
 
     #: Work factor of bcrypt. Not a setting: tests lower it, nothing else may.
@@ -220,6 +238,29 @@ def _mail_from(raw: str) -> str:
     return text
 
 
+def _clamd_url(raw: str) -> Scanner:
+    text = raw.strip()
+    if text.startswith("unix:"):
+        path = text.removeprefix("unix:")
+        # `unix:///path` is the same file, and what many programs write.
+        path = path[2:] if path.startswith("///") else path
+        if not path.startswith("/") or path.startswith("//") or not path.isprintable():
+            raise ValueError("must be like unix:/run/clamav/clamd.ctl: the whole path of a socket")
+        if len(path.encode()) > _LONGEST_SOCKET_PATH:
+            raise ValueError(f"must be a path of at most {_LONGEST_SOCKET_PATH} bytes")
+        return Scanner(path=path)
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        parts, host, port = urlsplit(""), "", None
+    if parts.scheme != "tcp" or parts.netloc.lower() != str(Scanner(host=host, port=port or 0))[6:]:
+        host = ""
+    if not host or not port or parts.path not in {"", "/"} or parts.query or parts.fragment:
+        raise ValueError("must be like unix:/run/clamav/clamd.ctl or tcp://127.0.0.1:3310")
+    return Scanner(host=host, port=port)
+
+
 def _secret_key(raw: str) -> str:
     if len(raw.strip()) < 32:
         raise ValueError("must be at least 32 characters; unset it and one is made")
@@ -261,6 +302,7 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "allow_http": _flag,
     "smtp_url": _smtp_url,
     "mail_from": _mail_from,
+    "clamd_url": _clamd_url,
     "log_format": _one_of("text", "json"),
 }
 

@@ -105,6 +105,29 @@ class Conflict(PortalError):
     cure = "Reload the page and look again."
 
 
+class BeingScanned(PortalError):
+    """The bytes may leave as soon as the scanner has called them clean."""
+
+    status = 409
+    title = "Still being checked"
+    what = "This document is still being checked for malware."
+    cure = "That takes seconds as a rule. Try again in a moment."
+    reason = "being_scanned"
+
+    def __init__(self, what: str | None = None, *, cure: str | None = None) -> None:
+        super().__init__(what, cure=cure, retry_after=5)
+
+
+class Infected(PortalError):
+    """Malware was found in the bytes: nobody gets them. Said to their owner alone."""
+
+    status = 403
+    title = "Blocked: malware was found"
+    what = "Malware was found in this document, so nobody can download or share it."
+    cure = "Delete it, and get a clean copy from where it came from."
+    reason = "infected"
+
+
 class Gone(PortalError):
     """It existed and has ended: an expired, revoked or used-up link."""
 

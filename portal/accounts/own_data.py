@@ -27,6 +27,7 @@ from portal.models import (
     Document,
     Identity,
     Passkey,
+    Scan,
     ShareLink,
     Version,
     utcnow,
@@ -37,6 +38,13 @@ from portal.storage.archive import Member, Paths
 _BATCH = 200
 #: For people, and for programs.
 _INDEX = tuple(f"index.{ending}" for ending in ("html", "json"))
+_NOT_INCLUDED = "NOT-INCLUDED.txt"
+_DAMAGED = "its stored file is missing or damaged"
+#: Why bytes may not leave.
+_HELD_BACK = {
+    Scan.WAITING: "it is still being checked for malware; it can be downloaded after that",
+    Scan.INFECTED: "malware was found in it",
+}
 _DOCUMENTS, _OLDER, _TRASH = "Documents", "Older versions", "Trash"
 
 
@@ -53,8 +61,10 @@ class Filed:
     note: str
     number: int
     is_newest: bool
-    #: Empty where the stored bytes are missing or damaged: the index says so.
+    #: Empty where it is not in the archive.
     path: str
+    #: Why it is not, in words; empty where it is.
+    missing: str
     size_bytes: int
     sha256: str
     media_type: str
@@ -100,8 +110,9 @@ def export(person: SignedIn, site_name: str, settings: Settings) -> Iterator[byt
 
     Every document under its own name (`Documents`, `Trash`, `Older versions`), `index.html` for
     people and `index.json` for programs, and last `SHA256SUMS` of all of them. A document whose
-    stored bytes are damaged does not keep the others back: the index names it. That it was made
-    is in the audit log, once, with the number of documents.
+    stored bytes are damaged, or may not leave because of malware, does not keep the others back:
+    the index and `NOT-INCLUDED.txt` name it and say why. That it was made is in the audit log,
+    once, with the number of documents.
     """
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
     facts = _facts(person, site_name, settings)
@@ -134,7 +145,7 @@ def _members(
     app: Flask, person: SignedIn, ids: Sequence[int], facts: _Facts, activity: _Activity
 ) -> Iterator[Member]:
     paths, sums, filed = Paths(), _Sums(), list[Filed]()
-    index = {name: paths.take("", name) for name in (*_INDEX, "SHA256SUMS")}
+    index = {name: paths.take("", name) for name in (*_INDEX, _NOT_INCLUDED, "SHA256SUMS")}
     for start in range(0, len(ids), _BATCH):
         with app.app_context():
             batch = access.grants_to_everything(person, ids[start : start + _BATCH])
@@ -145,8 +156,11 @@ def _members(
             path = "" if pieces is None else _path(paths, kept)
             filed.append(_filed(kept, path))
             if pieces is not None:
-                sums.add(path, kept.grant.sha256.hex())
-                yield Member(path, kept.uploaded_at, pieces, kept.grant.size_bytes)
+                sums.add(path, kept.sha256.hex())
+                yield Member(path, kept.uploaded_at, pieces, kept.size_bytes)
+    if missing := [each for each in filed if not each.path]:
+        pieces = sums.of(index[_NOT_INCLUDED], _not_included(missing))
+        yield Member(index[_NOT_INCLUDED], facts.made_at, pieces)
     with app.app_context():
         page = app.jinja_env.get_template("accounts/own_data_index.html").generate(
             facts=facts, documents=filed, activity=activity, browser=browsers.in_words
@@ -158,7 +172,9 @@ def _members(
 
 
 def _open(app: Flask, kept: Kept) -> Iterator[bytes] | None:
-    """The bytes of a version, or None where they are not whole."""
+    """The bytes of a version, or None where they may not leave or are not whole."""
+    if kept.grant is None:
+        return None
     try:
         with app.app_context():
             return delivery.pieces(kept.grant)
@@ -169,25 +185,34 @@ def _open(app: Flask, kept: Kept) -> Iterator[bytes] | None:
 def _path(paths: Paths, kept: Kept) -> str:
     folder = _TRASH if kept.trashed_at else _DOCUMENTS
     if kept.is_newest:
-        return paths.take(folder, kept.grant.name)
-    return paths.take(f"{_OLDER}/{folder}/{kept.number}", kept.grant.name)
+        return paths.take(folder, kept.name)
+    return paths.take(f"{_OLDER}/{folder}/{kept.number}", kept.name)
 
 
 def _filed(kept: Kept, path: str) -> Filed:
     return Filed(
-        document_id=kept.grant.document_id,
-        name=kept.grant.name,
+        document_id=kept.document_id,
+        name=kept.name,
         note=kept.note,
         number=kept.number,
         is_newest=kept.is_newest,
         path=path,
-        size_bytes=kept.grant.size_bytes,
-        sha256=kept.grant.sha256.hex(),
-        media_type=kept.grant.media_type,
+        missing="" if path else _HELD_BACK.get(kept.scan, _DAMAGED),
+        size_bytes=kept.size_bytes,
+        sha256=kept.sha256.hex(),
+        media_type=kept.media_type,
         uploaded_at=kept.uploaded_at,
         uploaded_by_name=kept.uploaded_by_name,
         trashed_at=kept.trashed_at,
     )
+
+
+def _not_included(missing: Sequence[Filed]) -> Iterator[bytes]:
+    yield b"These documents are not in this archive.\r\n\r\n"
+    for each in missing:
+        which = "" if each.is_newest else f", version {each.number}"
+        where = " (in the trash)" if each.trashed_at else ""
+        yield f"{each.name}{which}{where}: {each.missing}.\r\n".encode()
 
 
 class _Sums:
@@ -326,6 +351,7 @@ def _documents(filed: list[Filed]) -> Iterator[dict[str, Any]]:
                 {
                     "number": each.number,
                     "path": each.path or None,
+                    "not_included": each.missing or None,
                     "size": each.size_bytes,
                     "sha256": each.sha256,
                     "media_type": each.media_type,

@@ -24,11 +24,16 @@ from portal.extensions import db
 from portal.jobs import heartbeat
 from portal.mail import outbox, smtp
 from portal.models import Document, Mail, OpenUpload, User, Version, utcnow
-from portal.presentation import filesize
+from portal.presentation import filesize, spoken
+from portal.scanning import clamd, waiting
+from portal.scanning.clamd import NotScanned
 from portal.storage import BlobMissing
 
 #: The worker beats far more often than this.
 WORKER_SILENCE = timedelta(minutes=5)
+#: A file that waits longer for the scanner needs somebody to look.
+LONGEST_WAIT = timedelta(minutes=30)
+_SINCE = "The oldest of them was uploaded on {}."
 _BATCH = 500
 
 
@@ -50,6 +55,7 @@ def quick(settings: Settings) -> list[Check]:
         _room(),
         _worker(settings),
         _mail(settings),
+        _scanner(settings),
         _admins(),
     ]
 
@@ -65,6 +71,7 @@ def everything(settings: Settings, *, deep: bool = False) -> Iterator[Check]:
     yield _room()
     yield _worker(settings)
     yield _mail_server(settings)
+    yield _scanner(settings)
     yield _admins()
     yield _rows_have_files(deep=deep)
     yield _files_have_rows()
@@ -189,6 +196,43 @@ def _failed_mails() -> int:
     count = db.session.scalar(given_up) or 0
     db.session.commit()
     return count
+
+
+def _scanner(settings: Settings) -> Check:
+    """Whether documents are scanned, how many wait for it, and how many are blocked."""
+    name = "Scanner"
+    figures = waiting.figures(settings)
+    blocked = _count(figures.blocked, "is blocked", "are blocked") if figures.blocked else ""
+    server = settings.clamd_url
+    if server is None:
+        detail = f"There is none: documents are not checked for malware. {blocked}"
+        return Check(name, True, detail.strip())
+    wait = blocked
+    if figures.waiting and figures.oldest_at:
+        since = spoken(figures.oldest_at, None)
+        wait = f"{_count(figures.waiting, 'waits', 'wait')} {_SINCE.format(since)} {blocked}"
+    try:
+        clamd.ping(server)
+        version = clamd.version(server)
+        tells_limits = clamd.tells_limits(server)
+    except NotScanned as error:
+        cure = "Start clamd, or correct PORTAL_CLAMD_URL. Until then nothing new can be downloaded."
+        return Check(name, False, f"{error} {wait}".strip(), cure)
+    detail = f"{version} answers. {wait}".strip()
+    if figures.oldest_at and utcnow() - figures.oldest_at > LONGEST_WAIT and worker_runs(settings):
+        cure = (
+            "The portal's log says why. Files may be larger than clamd takes (StreamMaxLength,"
+            " MaxFileSize and MaxScanSize in clamd.conf), or it works through older ones."
+        )
+        return Check(name, False, detail, cure)
+    if not tells_limits:
+        detail += " It calls clean what is too large or too nested for it to look into:"
+        detail += " set AlertExceedsMax yes in clamd.conf."
+    return Check(name, True, detail)
+
+
+def _count(number: int, one: str, more: str) -> str:
+    return f"1 file {one}." if number == 1 else f"{number} files {more}."
 
 
 def _admins() -> Check:

@@ -419,6 +419,7 @@ def _name_json(row: listing.Row) -> dict[str, Any]:
         "size": row.size_bytes,
         "media_type": row.media_type,
         "uploaded_at": as_text(row.uploaded_at),
+        "scan": row.scan.value,
     }
 
 

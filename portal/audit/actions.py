@@ -56,6 +56,8 @@ class Action(StrEnum):
     VERSION_ADDED = "document.version_added"
     UPLOAD_REFUSED = "upload.refused"
     DOWNLOADED = "document.downloaded"
+    DOWNLOAD_BLOCKED = "document.download_blocked"
+    INFECTED = "document.infected"
     RENAMED = "document.renamed"
     TRASHED = "document.trashed"
     RESTORED = "document.restored"
@@ -116,6 +118,8 @@ _SENTENCES: dict[str, str] = {
     Action.VERSION_ADDED: "Uploaded a new version of “{name}”{misnamed}",
     Action.UPLOAD_REFUSED: "An upload of “{name}” was refused: {reason}",
     Action.DOWNLOADED: "Downloaded “{name}”{through}",
+    Action.DOWNLOAD_BLOCKED: "A download of “{name}” was refused, as malware was found in it",
+    Action.INFECTED: "Malware was found in “{name}”: {threat}",
     Action.RENAMED: "Renamed “{old_name}” to “{name}”",
     Action.TRASHED: "Moved “{name}” to the trash",
     Action.RESTORED: "Restored “{name}” from the trash",

@@ -35,6 +35,7 @@ from portal.extensions import db
 from portal.models import Document, SameName, Scan, User, UtcDateTime, Version
 from portal.models.base import BinaryText
 from portal.questions import Question
+from portal.scanning import waiting
 
 #: What is done with an upload in the same change: on the driver's connection, for the document.
 Also = Callable[[Any, uuid.UUID], None]
@@ -61,6 +62,8 @@ class Stored:
     sha256: bytes
     media_type: str
     uploaded_at: datetime
+    #: What is known of its bytes and malware, as it counts now.
+    scan: Scan
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +159,7 @@ def change(
         **uploaded,
         "blob": blob,
         "sha256": stored.sha256,
-        "scan": Scan.NONE,
-        "threat": "",
-        "scan_tries": 0,
+        **waiting.first_state(settings),
     }
 
     def take_in(driver: Any) -> None:
@@ -235,7 +236,7 @@ _ADD_DOCUMENT = insert(_DOCUMENTS).returning(_DOCUMENTS.c.id)
 _ADD_VERSION = insert(cast(Table, Version.__table__))
 _OF_BOTH = ("size_bytes", "media_type", "uploaded_at", "uploaded_by_id")
 _OF_DOCUMENT = ("public_id", "owner_id", "name", "name_key", "path", "note", "version", *_OF_BOTH)
-_OF_SCAN = ("scan", "threat", "scan_tries")
+_OF_SCAN = ("scan", "threat", "scan_tries", "next_scan_at")
 _OF_VERSION = ("document_id", "number", "blob", "sha256", *_OF_SCAN, *_OF_BOTH)
 
 

@@ -8,7 +8,13 @@ from collections.abc import Sequence
 from sqlalchemy import delete, select, update
 
 from portal import audit
-from portal.access import Person, document_for, trashed_document_for, trashed_documents
+from portal.access import (
+    Person,
+    document_for,
+    document_to_use,
+    trashed_document_for,
+    trashed_documents,
+)
 from portal.config import Settings
 from portal.database import transaction
 from portal.documents import media_types, names
@@ -20,8 +26,11 @@ _BATCH = 200
 
 
 def rename(person: Person, document_id: uuid.UUID, raw_name: str, settings: Settings) -> Document:
-    """Give a document another name, under the rules of uploads. Raises `Invalid`."""
-    document = document_for(person, document_id)
+    """Give a document another name, under the rules of uploads.
+
+    Raises `Invalid`, or `Infected` for one that is blocked.
+    """
+    document = document_to_use(person, document_id)
     try:
         name = names.check(raw_name, settings)
         media_types.check(name, document.media_type, document.size_bytes, settings)
@@ -29,7 +38,7 @@ def rename(person: Person, document_id: uuid.UUID, raw_name: str, settings: Sett
         problem = f"{error.what} {error.cure}"
         raise Invalid(problem, errors={"name": problem}) from error
     with transaction():
-        document = document_for(person, document_id)
+        document = document_to_use(person, document_id)
         if document.name != name:
             audit.record(
                 audit.Action.RENAMED,

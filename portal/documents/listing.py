@@ -17,12 +17,18 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
-from portal.access import Person, has_downloads_left, trashed_documents, visible_documents
+from portal.access import (
+    Person,
+    has_downloads_left,
+    scan_state,
+    trashed_documents,
+    visible_documents,
+)
 from portal.documents.intake import Stored
 from portal.documents.names import fold
 from portal.errors import BadRequest
 from portal.extensions import db
-from portal.models import Document, ShareLink, User, Version, utcnow
+from portal.models import Document, Scan, ShareLink, User, Version, utcnow
 
 PAGE_SIZE = 50
 
@@ -47,6 +53,8 @@ class Row:
     uploaded_at: datetime
     trashed_at: datetime | None
     uploaded_by_name: str
+    #: What is known of its bytes and malware, as it counts now.
+    scan: Scan
     link_count: int = 0
 
 
@@ -107,6 +115,7 @@ def as_stored(page: Page) -> list[Stored]:
             sha256=hashes[row.public_id],
             media_type=row.media_type,
             uploaded_at=row.uploaded_at,
+            scan=row.scan,
         )
         for row in page.rows
         if row.public_id in hashes  # deleted for ever at this moment
@@ -150,12 +159,15 @@ def _page(allowed: ColumnElement[bool], query: Query) -> Page:
     found = db.session.execute(statement.order_by(*order)).all()
     shown = found[:PAGE_SIZE]
     links = _live_links([row.id for row in shown])
-    rows = [_row(row, links.get(row.id, 0)) for row in shown]
+    scans = _scans([row.id for row in shown])
+    rows = [
+        _row(row, scan_state(scans.get(row.id, Scan.NONE)), links.get(row.id, 0)) for row in shown
+    ]
     more = len(found) > PAGE_SIZE
     return Page(rows, _encode(shown[-1].sort_value, shown[-1].id, query) if more else None)
 
 
-def _row(facts: Any, link_count: int) -> Row:
+def _row(facts: Any, scan: Scan, link_count: int) -> Row:
     return Row(
         public_id=facts.public_id,
         name=facts.name,
@@ -165,6 +177,7 @@ def _row(facts: Any, link_count: int) -> Row:
         uploaded_at=facts.uploaded_at,
         trashed_at=facts.trashed_at,
         uploaded_by_name=facts.uploader_name,
+        scan=scan,
         link_count=link_count,
     )
 
@@ -184,6 +197,18 @@ def _live_links(document_ids: Sequence[int]) -> dict[int, int]:
         .group_by(ShareLink.document_id)
     )
     return {document_id: count for document_id, count in counted if document_id is not None}
+
+
+def _scans(document_ids: Sequence[int]) -> dict[int, str]:
+    """What is known of each document's newest version and malware; one query for the page."""
+    if not document_ids:
+        return {}
+    found = db.session.execute(
+        select(Version.document_id, Version.scan)
+        .join(Document, Document.id == Version.document_id)
+        .where(Version.document_id.in_(document_ids), Version.number == Document.version)
+    )
+    return {row.document_id: row.scan for row in found}
 
 
 def _encode(value: Any, last_id: int, query: Query) -> str:

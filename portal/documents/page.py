@@ -17,6 +17,9 @@ from portal.forms import Refused
 from portal.sharing import links
 from portal.sharing.forms import LinkForm
 
+#: After so many tries in vain, somebody should look at why.
+SLOW_TRIES = 4
+
 
 def document_page(
     document_id: UUID,
@@ -40,6 +43,9 @@ def document_page(
         "uploaded_by_name": uploads.uploader_of(newest).name,
         "owner_name": current_user.name,
         "note": document.note,
+        "scan": access.scan_state(newest.scan).value,
+        "threat": newest.threat,
+        "scan_is_slow": newest.scan_tries >= SLOW_TRIES,
     }
     settings: Settings = current_app.extensions["settings"]
     link_form = link_form or LinkForm(formdata=None)

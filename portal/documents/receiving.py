@@ -162,6 +162,7 @@ def as_json(document: Stored) -> dict[str, Any]:
         "sha256": document.sha256.hex(),
         "media_type": document.media_type,
         "uploaded_at": as_text(document.uploaded_at),
+        "scan": document.scan.value,
         "url": url_for("documents.show", document_id=document.public_id),
         "download_url": url_for("documents.download", document_id=document.public_id),
     }

@@ -11,7 +11,7 @@ import uuid
 from sqlalchemy import select
 
 from portal import audit, storage
-from portal.access import Owner
+from portal.access import Owner, scan_state
 from portal.config import Settings
 from portal.database import let_go
 from portal.documents import claims, intake, media_types, names, room
@@ -19,6 +19,7 @@ from portal.documents.intake import Actor, Also, Changed, Intent, NoRoom, Presen
 from portal.errors import Conflict, NotFound, SameNameThere
 from portal.extensions import db
 from portal.models import Document, SameName, User, Version, utcnow
+from portal.scanning import waiting
 from portal.storage import Growing, Incoming, Received
 
 
@@ -82,6 +83,7 @@ def _examine(
         sha256=received.sha256,
         media_type=media_types.decide(name, received.head, settings),
         uploaded_at=utcnow(),
+        scan=scan_state(waiting.first_state(settings)["scan"]),
     )
     return stored, present
 
@@ -148,13 +150,15 @@ def newest_version(document: Document) -> Version:
 
 def as_stored(document: Document) -> Stored:
     """A document with the bytes it has now."""
+    newest = newest_version(document)
     return Stored(
         public_id=document.public_id,
         name=document.name,
         size_bytes=document.size_bytes,
-        sha256=newest_version(document).sha256,
+        sha256=newest.sha256,
         media_type=document.media_type,
         uploaded_at=document.uploaded_at,
+        scan=scan_state(newest.scan),
     )
 
 

@@ -156,6 +156,7 @@ def trash() -> ResponseReturnValue:
             "size_bytes": row.size_bytes,
             "media_type": row.media_type,
             "trashed_at": row.trashed_at,
+            "scan": row.scan,
             "purge_at": row.trashed_at + keep if row.trashed_at else None,
         }
         for row in page.rows

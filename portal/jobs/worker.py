@@ -21,6 +21,8 @@ from portal.extensions import db
 from portal.jobs import heartbeat
 from portal.lifeline import die_with, leave_network
 from portal.mail import delivery
+from portal.scanning import scanner, waiting
+from portal.scanning.clamd import ScannerAway
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +32,14 @@ BEAT_SECONDS = 15
 MAIL_SECONDS = 1
 #: How long it leaves the mails alone after the database could not be asked.
 MAIL_PAUSE_SECONDS = 30
+#: How often each scanning thread looks for something to scan, and how many there are: two large
+#: files keep no small one waiting, and clamd has ten threads itself.
+SCAN_SECONDS = 1.0
+SCANS_AT_ONCE = 4
+#: How long they leave the documents alone after the scanner or the database did not answer.
+SCAN_PAUSE_SECONDS = 5.0
+#: How often it is looked for documents from the time before there was a scanner.
+OLDER_SECONDS = 600
 #: How long the task in hand may take to finish once the worker was told to stop.
 STOP_SECONDS = 30
 #: One that dies at once is started again after this pause at most.
@@ -66,13 +76,20 @@ def work(app: Flask, parent: int | None = None) -> None:
     # A thread of its own: a slow mail server keeps no other work waiting, nor the other way round.
     postman = threading.Thread(target=_carry_mail, args=(app, settings, stop), name="postman")
     postman.start()
+    scanners = [
+        threading.Thread(target=_scan, args=(app, settings, stop, number), name=f"scanner {number}")
+        for number in range(SCANS_AT_ONCE if settings.clamd_url else 0)
+    ]
+    for each in scanners:
+        each.start()
     while True:
         heartbeat.beat(settings.instance_dir)
         if stop.wait(BEAT_SECONDS):
             break
         consumer.check_worker_health()
     consumer.stop(graceful=True)
-    postman.join(STOP_SECONDS)
+    for each in (postman, *scanners):
+        each.join(STOP_SECONDS)
     heartbeat.stop(settings.instance_dir)
 
 
@@ -96,6 +113,55 @@ def _carry_mail(app: Flask, settings: Settings, stop: threading.Event) -> None:
                 pause = MAIL_PAUSE_SECONDS
             finally:
                 db.session.remove()
+
+
+def _scan(app: Flask, settings: Settings, stop: threading.Event, number: int) -> None:
+    """Scan what waits for it, until told to stop; the first of these threads looks for more."""
+    # One after the other: together they look four times a second.
+    pause = SCAN_SECONDS * number / SCANS_AT_ONCE
+    is_away = False
+    older = _Older() if number == 0 else None
+    while not stop.wait(pause):
+        pause = SCAN_SECONDS
+        with app.app_context():
+            try:
+                scanner.scan_due(settings, stop)
+                if is_away:
+                    log.info("the scanner is back")
+                    is_away = False
+                if older is not None and older.look():
+                    pause = 0
+            except ScannerAway as error:
+                if not is_away:
+                    log.warning("documents wait for the scanner. %s", error)
+                is_away, pause = True, SCAN_PAUSE_SECONDS
+            except (PortalError, SQLAlchemyError) as error:
+                log.warning("documents wait to be scanned: %s", type(error).__name__)
+                pause = SCAN_PAUSE_SECONDS
+            except Exception:
+                log.exception("documents wait to be scanned")
+                pause = SCAN_PAUSE_SECONDS
+            finally:
+                db.session.remove()
+
+
+class _Older:
+    """Goes through the versions from the time before there was a scanner, again and again."""
+
+    def __init__(self) -> None:
+        self._after_id = 0
+        self._next_at = 0.0
+
+    def look(self) -> bool:
+        """Put some more into the queue; answers whether there were any."""
+        if time.monotonic() < self._next_at:
+            return False
+        last = waiting.enqueue_older(self._after_id)
+        if last is None:
+            self._after_id, self._next_at = 0, time.monotonic() + OLDER_SECONDS
+            return False
+        self._after_id = last
+        return True
 
 
 @contextmanager

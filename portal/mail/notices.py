@@ -1,17 +1,26 @@
-"""Security mails: what changed about an account, told to its address whatever anybody chose."""
+"""Security mails: what changed about an account, or was found in a document.
+
+They are told to the account's address whatever anybody chose.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from sqlalchemy import func, select
+
 from portal import audit, browsers
+from portal.extensions import db
 from portal.mail import post
 from portal.mail.composing import Letter, one_line
-from portal.models import User, utcnow
+from portal.models import Document, Mail, User, utcnow
 from portal.presentation import spoken
+
+#: How many mails about malware somebody gets in an hour.
+MOST_MALWARE_MAILS = 20
 
 
 class Notice(StrEnum):
@@ -121,6 +130,40 @@ def tell(user: User, notice: Notice, **facts: Any) -> None:
     )
     for address in dict.fromkeys((user.email, *_other_addresses(notice, facts))):
         post.put(letter, address, name=user.name)
+
+
+def tell_of_malware(user: User, document: Document, owner: User, threat: str) -> None:
+    """Mail `user` that malware was found in `document`, as part of the present `transaction()`.
+
+    Whoever uploads a thousand such files fills nobody's mailbox: after `MOST_MALWARE_MAILS` in an
+    hour the pages and the audit log alone tell of more.
+    """
+    kind = "malware"
+    lately = db.session.scalar(
+        select(func.count(Mail.id)).where(
+            Mail.recipient == user.email,
+            Mail.kind == kind,
+            Mail.created_at > utcnow() - timedelta(hours=1),
+        )
+    )
+    if (lately or 0) >= MOST_MALWARE_MAILS:
+        return
+    letter = Letter(
+        kind,
+        "malware was found in a document",
+        "mail/malware.html",
+        {
+            "document_name": one_line(document.name),
+            "document_id": document.public_id,
+            "threat": threat,
+            "owner_name": one_line(owner.name),
+            "owner_id": owner.public_id,
+            "is_owner": user.id == owner.id,
+            "is_admin": user.is_admin,
+            "is_last": lately == MOST_MALWARE_MAILS - 1,
+        },
+    )
+    post.put(letter, user.email, name=user.name)
 
 
 def _other_addresses(notice: Notice, facts: Mapping[str, Any]) -> list[str]:

@@ -68,9 +68,10 @@ def create(
 ) -> tuple[ShareLink, str]:
     """Make a link for a document of `person`; answers it and its token, which is shown once.
 
-    Raises `NotFound` for a document that is not theirs, `Invalid` for terms against policy.
+    Raises `NotFound` for a document that is not theirs, `Infected` for one that is blocked,
+    `Invalid` for terms against policy.
     """
-    access.document_for(person, document_id)
+    access.document_to_use(person, document_id)
     _check(terms, settings)
     db.session.commit()
     password_hash = None
@@ -79,7 +80,7 @@ def create(
     token = new_token()
     now = utcnow()
     with transaction() as session:
-        document = access.document_for(person, document_id)
+        document = access.document_to_use(person, document_id)
         link = ShareLink(
             token_hash=hash_token(token),
             document_id=document.id,
@@ -135,7 +136,8 @@ def use(link: OpenLink, signer: URLSafeTimedSerializer) -> str:
     """Count one download, and answer the ticket that fetches it.
 
     One conditional UPDATE counts: a limit of N is N, however many come at once. Raises
-    `Gone` when the link has ended or is used up.
+    `Gone` when the link has ended or is used up, `BeingScanned` while there is nothing to hand
+    out; then nothing is counted.
     """
     counted = False
     with transaction() as session:
@@ -154,6 +156,7 @@ def use(link: OpenLink, signer: URLSafeTimedSerializer) -> str:
             is not None
         )
         if counted:
+            access.check_may_start(link)  # what it raises takes the count back
             audit.record(
                 audit.Action.LINK_USED,
                 document=link.document_id,
@@ -171,7 +174,7 @@ def redeem(link: OpenLink, ticket: str, signer: URLSafeTimedSerializer) -> Grant
     """The grant for a ticket that `use` made for this very link in the last 15 minutes.
 
     Raises `NotFound` for a ticket of another link, a forged or an old one; `Gone` when the
-    link has ended since.
+    link has ended since; `BeingScanned` when there is a new version that is not scanned yet.
     """
     try:
         fits = signer.loads(ticket, max_age=TICKET_SECONDS) == str(link.public_id)

@@ -29,7 +29,7 @@ from portal.accounts.api_tokens import Scope
 from portal.config import Settings
 from portal.documents.page import document_page
 from portal.documents.receiving import as_text
-from portal.errors import BadRequest, Gone, Invalid, NotFound, TooManyTries
+from portal.errors import BadRequest, BeingScanned, Gone, Invalid, NotFound, TooManyTries
 from portal.forms import check, filling
 from portal.gate import (
     address_is_authority,
@@ -39,6 +39,7 @@ from portal.gate import (
     secret_address,
     wants_json,
 )
+from portal.models import Scan
 from portal.presentation import media_kind
 from portal.request import PortalRequest
 from portal.sharing import links
@@ -164,6 +165,15 @@ def _to_stranger(view: Callable[..., ResponseReturnValue]) -> Callable[..., Resp
             title = "No such link" if error.status == 404 else error.title
             page = render_template("sharing/gone.html", title=title, sentence=sentence)
             response = make_response(page, error.status)
+        except BeingScanned as error:
+            page = render_template(
+                "sharing/gone.html",
+                title="Not ready yet",
+                sentence=f"{error.what} {error.cure}",
+                again_url=url_for("sharing.landing", token=token),
+            )
+            response = make_response(page, error.status)
+            response.headers["Retry-After"] = str(error.retry_after)
         response.headers["X-Robots-Tag"] = "noindex, nofollow"
         return response
 
@@ -225,6 +235,8 @@ def _landing_page(link: OpenLink, token: str, form: UnlockForm) -> str:
         kind=media_kind(link.media_type, link.document_name),
         expires_at=link.expires_at,
         downloads_left=left,
+        is_being_scanned=link.scan is Scan.WAITING,
+        again_url=url_for("sharing.landing", token=token),
         needs_password=_is_locked(link),
         form=form,
         download_url=url_for("sharing.download", token=token),

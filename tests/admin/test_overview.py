@@ -202,6 +202,7 @@ def test_healthy_portal_is_called_healthy(healthy: Flask) -> None:
         "Room for documents",
         "Background worker",
         "Mail",
+        "Scanner",
         "Admins",
         "Every document has its file",
         "Every file has its document",

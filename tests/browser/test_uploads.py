@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from playwright.sync_api import Locator, Page, Request, Route, expect
 
@@ -562,9 +561,7 @@ MANY = """([count, lines]) => {
 }"""
 
 
-def test_a_thousand_files_all_arrive(
-    visit: Open, portal: LivePortal, record_property: Callable[[str, Any], None]
-) -> None:
+def test_a_thousand_files_all_arrive(visit: Open, portal: LivePortal) -> None:
     page = visit(BOB).go("/documents")
     page.evaluate(MANY, [1000, 50])
     expect(tray(page).get_by_text(re.compile("Uploading [1-9]"))).to_be_visible()
@@ -577,7 +574,8 @@ def test_a_thousand_files_all_arrive(
     # Lines nobody has looked at are not filled.
     assert files.locator("li progress").count() < 300
     is_over(page, "1,000 files uploaded", timeout=120_000)
-    record_property("longest task in ms", max(page.evaluate("longTasks"), default=0))
+    # Told, not judged: how long anything takes here depends on who else uses the machine.
+    print("longest task in ms:", max(page.evaluate("longTasks"), default=0))
     there = Kept(portal, BOB)
     for number in range(1000):
         content = f"many {number}\n".encode() * 50

@@ -75,6 +75,7 @@ def test_uploaded_document_is_answered_listed_and_downloaded_whole(
         "sha256",
         "media_type",
         "uploaded_at",
+        "scan",
         "url",
         "download_url",
     }

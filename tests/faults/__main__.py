@@ -6,10 +6,12 @@ import argparse
 import random
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -26,6 +28,7 @@ from live.fixtures import live_portal
 #: How many portals a long form uses at once, where one would leave the machine waiting.
 LANES = 2
 Figures = dict[str, object]
+Result = TypeVar("Result")
 
 
 def say(line: str) -> None:
@@ -37,6 +40,16 @@ def with_findings(figures: Figures, *witnesses: Witness) -> Figures:
         for name, found in vars(witness.found).items():
             figures[name] = [*figures.get(name, []), *found]  # type: ignore[misc]
     return figures
+
+
+def in_lanes(options: argparse.Namespace, lane: Callable[[int], Result]) -> list[Result]:
+    """What `lane` answers for each lane; where one fails or all is stopped, the others end soon."""
+    with ThreadPoolExecutor(LANES) as pool:
+        try:
+            return list(pool.map(lane, range(LANES)))
+        except BaseException:
+            options.over.set()
+            raise
 
 
 def crashes(options: argparse.Namespace) -> Figures:
@@ -56,7 +69,11 @@ def calls(options: argparse.Namespace) -> Figures:
             bench = Bench(portal, options.seed + number)
             bench.begin()
             for act in acts[number::LANES]:
-                count = until_done(lambda at, act=act: bench.kill_at(act, at, alone=at % 5 == 0))
+                count = until_done(
+                    lambda at, act=act: (
+                        not options.over.is_set() and bench.kill_at(act, at, alone=at % 5 == 0)
+                    )
+                )
                 say(f"  killed at each of {count} calls of: {act}; {bench.witness.found.broken}")
             if number == 0:
                 count = until_done(bench.kill_removal_at)
@@ -64,8 +81,7 @@ def calls(options: argparse.Namespace) -> Figures:
             bench.witness.clean_up()
             return bench
 
-    with ThreadPoolExecutor(LANES) as pool:
-        benches = list(pool.map(lane, range(LANES)))
+    benches = in_lanes(options, lane)
     points = sum(len(bench.points) for bench in benches)
     return with_findings({"calls killed at": points}, *(bench.witness for bench in benches))
 
@@ -90,6 +106,8 @@ def power(options: argparse.Namespace) -> Figures:
         with house(options.seed + number) as home:
             home.begin()
             for cut in range(1, options.cuts // LANES + 1):
+                if options.over.is_set():
+                    break
                 (home.delete_until_dark if cut % 10 == 0 else home.upload_until_dark)()
                 if cut % 10 == 0:
                     say(f"  {cut} power cuts; {home.witness.found.broken}")
@@ -102,8 +120,7 @@ def power(options: argparse.Namespace) -> Figures:
             }
             return with_findings(figures, home.witness)
 
-    with ThreadPoolExecutor(LANES) as pool:
-        lanes = list(pool.map(lane, range(LANES)))
+    lanes = in_lanes(options, lane)
     return {name: lanes[0][name] + lanes[1][name] for name in lanes[0]}  # type: ignore[operator]
 
 
@@ -163,6 +180,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     parser.add_argument("--database", default="", help="an empty PostgreSQL database's address")
     options = parser.parse_args()
+    options.over = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the portal is stopped too
     say(f"seed {options.seed}")
     is_well = True

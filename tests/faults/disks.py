@@ -90,8 +90,7 @@ class MemoryDisk(Disk):
         self._options = f"size={size},nr_inodes={inodes},mode=0700"
 
     def mount(self) -> None:
-        command = ["mount", "-t", "tmpfs", "-o", self._options, "portal-test", str(self.place)]
-        _run(*command)
+        _mount("-t", "tmpfs", "-o", self._options, "portal-test", str(self.place))
 
 
 class Ext4Disk(Disk):
@@ -106,7 +105,9 @@ class Ext4Disk(Disk):
         programs("mkfs.ext4")
         with self._image.open("wb") as file:
             file.truncate(self._size)
-        _run("mkfs.ext4", "-q", "-F", "-m", "0", "-N", str(self._inodes), str(self._image))
+        make = ["mkfs.ext4", "-q", "-F", "-m", "0", "-N", str(self._inodes), str(self._image)]
+        path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+        subprocess.run(make, check=True, env={**os.environ, "PATH": path})
         return super().__enter__()
 
     def __exit__(self, *exc_info: object) -> None:
@@ -115,7 +116,7 @@ class Ext4Disk(Disk):
 
     def mount(self) -> None:
         # The loop device goes with the mount.
-        _run("mount", "-o", "loop", str(self._image), str(self.place))
+        _mount("-o", "loop", str(self._image), str(self.place))
 
     def cut_power(self) -> None:
         """From now on nothing reaches the disk, and every access to it fails."""
@@ -131,9 +132,8 @@ class Ext4Disk(Disk):
         self.mount()
 
 
-def _run(*command: str) -> None:
-    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PATH": path})
+def _mount(*arguments: str) -> None:
+    done = subprocess.run(["mount", *arguments], capture_output=True, text=True)
     if done.returncode:
         # Asked for by root: a machine without loop devices, or a container that may not mount.
         raise Impossible(f"this system does not let root mount: {done.stderr.strip()}")

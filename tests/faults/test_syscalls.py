@@ -51,7 +51,7 @@ def test_no_failing_call_of_an_upload_or_a_delete_is_answered_as_done(bench: Ben
         if IS_FULL:
             assert until_done(lambda at, act=act, error=error: bench.fail_at(act, at, error)) > 1
             continue
-        for at in spread(bench.length(act), 4, chance):
+        for at in spread(bench.length(act), 2, chance):
             bench.fail_at(act, at, error)
     bench.witness.clean_up()
     assert not bench.witness.found.broken, f"PORTAL_TEST_SEED={SEED}"

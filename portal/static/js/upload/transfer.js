@@ -129,6 +129,7 @@ function judge(task, { status, reason, taken, words, retryAfter }) {
   // Somebody else (a request that is still dying) writes there, or the offset has moved.
   if (status === 409 || status === 423) return { kind: "busy", seconds: 0 };
   if (status === 429 || (status > 500 && status !== 507)) return { kind: "busy", seconds: retryAfter };
+  if (reason === "incomplete") return { kind: "lost" };
   task.tries += 1;
   if (status === 400 && task.tries < 3) return { kind: "token" };
   if (status === 500 && task.tries < STUMBLES) return { kind: "busy", seconds: retryAfter };
