@@ -196,15 +196,24 @@ class Drained:
 
     A page may answer without reading the body: a visitor who uploads is sent to sign in. The
     server would then cut the connection while the client is still sending, and most clients
-    report that as an error and never show the answer.
+    report that as an error and never show the answer. Whoever stops sending, having got it, is
+    told to end the connection, and does not wait for the server to do so.
     """
 
     def __init__(self, application: WSGIApplication) -> None:
         self._application = application
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        answer = self._application(environ, start_response)
-        has_body = environ.get("CONTENT_LENGTH", "0") != "0" or "HTTP_TRANSFER_ENCODING" in environ
+        length = environ.get("CONTENT_LENGTH", "0")
+        has_body = length != "0" or "HTTP_TRANSFER_ENCODING" in environ
+        is_small = length.isdecimal() and 0 < int(length) <= SMALL_BYTES
+
+        def start(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
+            if has_body and not is_small and not status.startswith("2"):
+                headers = [*headers, ("Connection", "close")]
+            return start_response(status, headers, *exc_info)
+
+        answer = self._application(environ, start)
         # Who expects a 100 has not sent the body yet and, having got the answer, will not.
         if has_body and "HTTP_EXPECT" not in environ:
             return _Draining(answer, environ["wsgi.input"])

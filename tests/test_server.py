@@ -206,6 +206,31 @@ def test_without_a_body_on_its_way_nothing_is_read(environ: dict[str, Any]) -> N
     assert sent is answer
 
 
+@pytest.mark.parametrize(
+    ("status", "environ", "is_ended"),
+    [
+        ("409 CONFLICT", {"CONTENT_LENGTH": "1000000"}, True),
+        ("302 FOUND", {"HTTP_TRANSFER_ENCODING": "chunked"}, True),
+        ("409 CONFLICT", {"CONTENT_LENGTH": "1000000", "HTTP_EXPECT": "100-continue"}, True),
+        ("204 NO CONTENT", {"CONTENT_LENGTH": "1000000"}, False),
+        ("422 UNPROCESSABLE", {"CONTENT_LENGTH": "1000"}, False),
+        ("404 NOT FOUND", {}, False),
+    ],
+)
+def test_an_answer_before_the_end_of_a_long_body_ends_the_connection(
+    status: str, environ: dict[str, Any], is_ended: bool
+) -> None:
+    told: list[tuple[str, str]] = []
+
+    def refuse(_environ: Any, start_response: Any) -> list[bytes]:
+        start_response(status, [])
+        return []
+
+    app = server.Drained(refuse)
+    app({"wsgi.input": Body(0), **environ}, lambda _status, headers: told.extend(headers))  # type: ignore[arg-type,func-returns-value]
+    assert told == ([("Connection", "close")] if is_ended else [])
+
+
 def test_a_body_without_end_is_not_read_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "DRAIN_SECONDS", 0.1)
     body = Body(10**15)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -30,6 +31,8 @@ from portal.models import (
     Version,
     utcnow,
 )
+
+log = logging.getLogger(__name__)
 
 #: How long the bytes of a deleted document stay, so that a running backup still finds them.
 BLOB_GRACE = timedelta(hours=1)
@@ -119,9 +122,17 @@ def of_known_owners(found: list[storage.Stored]) -> list[storage.Stored]:
 
 def _remove(found: list[storage.Stored]) -> int:
     ours = of_known_owners(found) if found else []
-    for each in ours:
-        storage.current().remove(each.blob)
-    return len(ours)
+    return sum(_is_removed(each.blob) for each in ours)
+
+
+def _is_removed(blob: str) -> bool:
+    """Remove a blob; one that a failing disk does not let go keeps no other from being removed."""
+    try:
+        storage.current().remove(blob)
+    except OSError:
+        log.exception("a file that nobody needs could not be removed: %s", blob)
+        return False
+    return True
 
 
 def _old_trash(settings: Settings) -> int:
@@ -144,12 +155,15 @@ def _discarded_blobs() -> int:
         select(DiscardedBlob.blob).where(DiscardedBlob.discarded_at < before)
     ).all()
     db.session.commit()
+    removed = 0
     for blob in blobs:
         # Bytes first: a row left by a crash is only tried again.
-        storage.current().remove(blob)
+        if not _is_removed(blob):
+            continue
         with transaction() as session:
             session.execute(delete(DiscardedBlob).where(DiscardedBlob.blob == blob))
-    return len(blobs)
+        removed += 1
+    return removed
 
 
 def _old_sessions(settings: Settings) -> int:

@@ -425,17 +425,19 @@ def test_choosing_a_file_again_after_the_tab_was_closed_sends_only_the_rest(
 ) -> None:
     alice = visit(ALICE)
     page = alice.go("/documents")
-    Network(alice, page).slow(4_000_000)
-    file = made(tmp_path / "long.mp4", 16_000_000)
+    Network(alice, page).slow(8_000_000)
+    # Longer than one part: while a tab is closing, the rest of the present part may still go out.
+    file = made(tmp_path / "long.mp4", 40_000_000)
     choose(page, file)
-    wait_for_bytes(page, "long.mp4", 0.4)
+    wait_for_bytes(page, "long.mp4", 0.2)
     page.close()
     again = alice.context.new_page()
     again.goto("/documents")
     with listening(again) as requests:
         drag(alice, again, file)
         is_over(again)
-    assert [request.method for request in requests.seen] == ["HEAD", "PATCH"]
+    first, *others = [request.method for request in requests.seen]
+    assert (first, set(others)) == ("HEAD", {"PATCH"})
     assert requests.offsets[0] > 1_000_000
     all_came(portal, ALICE, [file])
     assert again.evaluate("Object.keys(localStorage).length") == 0

@@ -223,3 +223,27 @@ def test_several_at_once_remove_everything_once(app: Flask, later: Travel, cast:
     later(timedelta(days=32))
     at_once(4, lambda _: purge(app))
     assert stored_files(app) == []
+
+
+def test_file_that_cannot_be_removed_keeps_no_other(
+    app: Flask, alice: Browser, later: Travel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.txt", "b.txt"):
+        document = alice.upload(name, name.encode())
+        alice.post(f"{document['url']}/delete")
+        alice.post(f"/trash/{document['id']}/purge")
+    later(2 * housekeeping.BLOB_GRACE)
+    (stuck, _) = stored_files(app)
+    unlink = os.unlink
+
+    def refuse(path: Any, **named: Any) -> None:
+        if str(path).endswith(stuck.name):
+            raise OSError(5, "the disk is failing")
+        unlink(path, **named)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "unlink", refuse)
+        assert purge(app).blobs == 1
+    assert stored_files(app) == [stuck]
+    assert purge(app).blobs == 1
+    assert stored_files(app) == []

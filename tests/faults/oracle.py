@@ -352,6 +352,7 @@ class Witness:
             for check in verdict["checks"]
             if not check["ok"] and check["name"] not in without
         ]
+        self.hang_up()
 
     def files(self) -> list[Path]:
         """Every file in the folder of documents, those on their way in too."""

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import random
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from conftest import DEED, missing
 from live.client import Bytes
+from live.interruptions import make_token
 from live.running import ROOT, LivePortal
 
 PAGE = (ROOT / "docs" / "api.md").read_text("utf-8")
@@ -68,6 +75,44 @@ def test_every_command_of_the_page_works(portal: LivePortal, tmp_path: Path) -> 
     assert shared["id"] in {each["id"] for each in run(links)["links"]}
     assert run(revoke) == {"revoked": 1}
     assert portal.visitor().get(shared["url"].removeprefix(portal.url)).status == 410
+
+
+@pytest.mark.parametrize("language", ["sh", "python", "js"])
+def test_upload_in_pieces_works_as_the_page_says(
+    portal: LivePortal, tmp_path: Path, language: str
+) -> None:
+    (section,) = re.findall(r"## Uploads that can be gone on with\n(.*?)\n## ", PAGE, re.DOTALL)
+    (example,) = re.findall(rf"```{language}\n(.*?)```", section, re.DOTALL)
+    program = shutil.which({"sh": "curl", "python": sys.executable, "js": "node"}[language])
+    client = Path(__file__).parent / "tus" / "node_modules"
+    if program is None:
+        missing("curl or Node.js", "apt-get install curl nodejs")
+    if language == "js" and not client.is_dir():
+        missing("tus-js-client", f"npm ci --ignore-scripts --prefix {client.parent}")
+    commands = {
+        "sh": ["bash", "-euc", 'auth="Authorization: Bearer $(cat token.txt)"\n' + example],
+        "python": [sys.executable, "-c", example],
+        "js": [str(program), "--input-type=module", "--eval", example],
+    }
+    alice = portal.client(EMAIL)
+    content = random.Random(language).randbytes(300_000)
+    (tmp_path / "deed.pdf").write_bytes(b"%PDF-1.7\n" + content)
+    (tmp_path / "token.txt").write_text(make_token(alice))
+    (tmp_path / "node_modules").symlink_to(client)
+    known = set(alice.listed())
+    done = subprocess.run(
+        commands[language],
+        cwd=tmp_path,
+        capture_output=True,
+        env={"PATH": os.environ["PATH"], "portal": portal.url, "NO_PROXY": "*"},
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    (address,) = set(alice.listed()) - known
+    digest = hashlib.sha256(b"%PDF-1.7\n" + content).hexdigest()
+    assert alice.download(f"{address}/download")[2] == digest
+    if language == "sh":
+        assert done.stdout.decode() == address
 
 
 def test_example_of_an_answer_has_the_fields_of_a_real_one(portal: LivePortal) -> None:
