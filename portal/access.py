@@ -34,9 +34,20 @@ from sqlalchemy.orm import aliased
 
 from portal import audit, database
 from portal.config import Settings
-from portal.errors import BeingScanned, Gone, Infected, NotFound
+from portal.errors import BeingScanned, Gone, Infected, NotFound, SignInRequired
 from portal.extensions import db
-from portal.models import Document, OpenUpload, Role, Scan, ShareLink, User, Version, utcnow
+from portal.models import (
+    ApiToken,
+    Document,
+    OpenUpload,
+    Role,
+    Scan,
+    Session,
+    ShareLink,
+    User,
+    Version,
+    utcnow,
+)
 from portal.questions import Question
 from portal.tokens import hash_token
 
@@ -406,6 +417,24 @@ def may_upload_to(person: Person, owner_id: uuid.UUID) -> Owner:
     return Owner(*row)
 
 
+def may_still_upload_to(person: Person, owner_id: uuid.UUID) -> Owner:
+    """As `may_upload_to`, once the whole body has come, and before anything of it is stored.
+
+    Raises `SignInRequired` where `person` was signed out, or their token revoked, meanwhile.
+    """
+    # Whoever acts for somebody, as the worker does, has neither.
+    session_id = getattr(person, "session_id", None)
+    token_id = getattr(person, "token_id", None)
+    if not _STILL_THERE.ask(
+        person_id=person.user_id,
+        session_id=session_id,
+        token_id=token_id,
+        needs_none=session_id is token_id is None,
+    ):
+        raise SignInRequired
+    return may_upload_to(person, owner_id)
+
+
 @dataclass(frozen=True, slots=True)
 class Sending:
     """An upload in pieces, as whoever sends it may know it."""
@@ -580,6 +609,17 @@ _MAY_UPLOAD_TO = Question(
         ),
         _UPLOADER.disabled_at.is_(None),
         User.disabled_at.is_(None),
+    )
+)
+
+_STILL_THERE = Question(
+    select(User.id).where(
+        User.id == bindparam("person_id", type_=Integer),
+        or_(
+            bindparam("needs_none", type_=Boolean).is_(true()),
+            exists().where(Session.id == bindparam("session_id", type_=Integer)),
+            exists().where(ApiToken.id == bindparam("token_id", type_=Integer)),
+        ),
     )
 )
 

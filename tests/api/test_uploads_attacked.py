@@ -10,18 +10,19 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from api.tus import PIECE, Tus, metadata
 from conftest import Browser, user_named
 from portal.documents import resumable
 from portal.extensions import db
-from portal.models import Document, OpenUpload, User, utcnow
+from portal.models import ApiToken, Document, OpenUpload, Session, User, utcnow
 from stage import (
     FORM_TYPE,
     events,
     file_part,
     form,
+    make_token,
     settings_of,
     stored_files,
     twins,
@@ -239,3 +240,42 @@ def test_only_what_any_header_can_hold_is_told_again(alice: Browser, character: 
     said = f"{metadata(filename='a.bin')},k{character}y eA=="
     answer = Tus(alice).ask("POST", "/api/v1/uploads", Upload_Length=3, Upload_Metadata=said)
     assert answer.status_code == 400
+
+
+@pytest.mark.parametrize("way", ["form", "small", "pieces"])
+@pytest.mark.parametrize("by", ["session", "token"])
+def test_who_was_signed_out_meanwhile_stores_nothing(
+    app: Flask, alice: Browser, way: str, by: str
+) -> None:
+    """A copied cookie or token ends at once, also in the middle of a body."""
+    key = make_token(alice, "documents:write")["token"] if by == "token" else ""
+    headers = {"Authorization": f"Bearer {key}"} if key else {"X-CSRFToken": alice.token()}
+    thief = Browser(app).client if key else alice.client
+    tus = {**headers, "Tus-Resumable": "1.0.0"}
+    said = {"Upload-Length": "2000", "Upload-Metadata": metadata(filename="a.bin")}
+    body, kind, path, method = CONTENT, PIECE, "/api/v1/uploads", "POST"
+    if way == "form":
+        body, kind, path = form([file_part(CONTENT)]), FORM_TYPE, "/documents"
+    elif way == "pieces":
+        path = thief.post(path, headers={**tus, **said}).headers["Location"]
+        method, tus = "PATCH", {**tus, "Upload-Offset": "0"}
+
+    def end() -> None:
+        with app.app_context():
+            db.session.execute(delete(ApiToken) if key else delete(Session))
+            db.session.commit()
+
+    answer = thief.open(
+        path,
+        method=method,
+        input_stream=Meanwhile(body, end),
+        content_type=kind,
+        headers={**tus, **said, "Accept": "application/json"},
+        environ_overrides={"CONTENT_LENGTH": str(len(body))},
+    )
+    assert answer.status_code == 401
+    assert events(app, "document.uploaded") == []
+    with app.app_context():
+        assert db.session.scalars(select(Document)).all() == []
+    if way != "pieces":  # these wait for whoever sends them to sign in again
+        assert stored_files(app) == []
