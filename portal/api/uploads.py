@@ -62,8 +62,7 @@ def takes_pieces(view: View) -> View:
     def prepare(**_arguments: UUID) -> None:
         here = cast(PortalRequest, request)
         here.is_read_by_view = True
-        delivery.take_slot()
-        here.on_close = delivery.give_slot_back
+        here.on_close = delivery.take_slot()
 
     view.prepare_files = prepare  # type: ignore[attr-defined]
     return view

@@ -44,8 +44,7 @@ def takes_files(into: Callable[..., UUID]) -> Callable[[View], View]:
             reception = Reception(owner, settings)
             reception.expect(here.content_length)
             # A body may take its time, like a download: neither may take every thread.
-            delivery.take_slot()
-            here.on_close = delivery.give_slot_back
+            here.on_close = delivery.take_slot()
             here.file_sink = reception
 
         view.prepare_files = prepare  # type: ignore[attr-defined]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from flask import Request, Response
@@ -14,9 +13,10 @@ from werkzeug.http import parse_date, parse_range_header
 
 from portal import audit, storage
 from portal.access import Grant
-from portal.errors import Busy, PortalError
+from portal.errors import PortalError
 from portal.storage.base import BlobMissing
 from portal.storage.disposition import attachment
+from portal.storage.slots import Slots
 
 #: Types a browser could run: sent as plain bytes, so that content never runs (ASVS 3.2.1).
 _RUNNABLE = frozenset(
@@ -55,7 +55,7 @@ TRANSFERS = 448
 #: "The last no bytes", which the parser takes for "from byte 0 on".
 _LAST_NONE = re.compile(r"\s*bytes\s*=\s*-0+\s*", re.IGNORECASE)
 
-_transfers = threading.BoundedSemaphore(TRANSFERS)
+_slots = Slots(TRANSFERS)
 
 
 class Damaged(PortalError):
@@ -76,8 +76,9 @@ class _Answer(Response):
 class _Transfer:
     """A body on its way out. Gives its slot back when it ends, however it ends."""
 
-    def __init__(self, pieces: Iterator[bytes]) -> None:
+    def __init__(self, pieces: Iterator[bytes], give_slot_back: Callable[[], None]) -> None:
         self._pieces = pieces
+        self._give_slot_back = give_slot_back
         self._is_open = True
 
     def __iter__(self) -> Iterator[bytes]:
@@ -89,7 +90,7 @@ class _Transfer:
     def close(self) -> None:
         if self._is_open:
             self._is_open = False
-            give_slot_back()
+            self._give_slot_back()
             if close := getattr(self._pieces, "close", None):
                 close()
 
@@ -152,7 +153,7 @@ def send_archive(name: str, archive: Iterator[bytes]) -> Response:
 
     The caller has put it into the audit log. Raises `Busy` when too many transfers run.
     """
-    take_slot()
+    give_slot_back = take_slot()
     headers = Headers(
         [
             ("Content-Type", "application/zip"),
@@ -161,7 +162,7 @@ def send_archive(name: str, archive: Iterator[bytes]) -> Response:
         ]
     )
     response = _Answer(status=200, headers=headers, direct_passthrough=True)
-    response.response = _Transfer(archive)
+    response.response = _Transfer(archive, give_slot_back)
     return response
 
 
@@ -218,19 +219,17 @@ def _span(header: str | None, size: int) -> tuple[int, int] | str | None:
     return start, size if stop is None else min(stop, size)
 
 
-def take_slot() -> None:
-    """Count one more transfer, up or down. Raises `Busy` when too many run."""
-    if not _transfers.acquire(blocking=False):
-        raise Busy("Too many uploads and downloads run at this moment.")
+def take_slot() -> Callable[[], None]:
+    """Count one more transfer, up or down; answers what gives its place back.
 
-
-def give_slot_back() -> None:
-    """The counterpart of `take_slot`, once for each."""
-    _transfers.release()
+    Raises `Busy` when too many run, or too many of whoever acts in this request.
+    """
+    here = audit.origin.get()
+    return _slots.take(here.actor if here.actor != "visitor" else here.address)
 
 
 def _open(grant: Grant, start: int, stop: int) -> _Transfer:
-    take_slot()
+    give_slot_back = take_slot()
     try:
         pieces = storage.current().read(grant.blob, start, stop - start, grant.size_bytes)
     except BaseException as error:
@@ -238,7 +237,7 @@ def _open(grant: Grant, start: int, stop: int) -> _Transfer:
         if isinstance(error, BlobMissing):
             raise Damaged from error
         raise
-    return _Transfer(pieces)
+    return _Transfer(pieces, give_slot_back)
 
 
 def _note(grant: Grant, part: tuple[int, int] | None) -> None:

@@ -227,20 +227,19 @@ def test_more_documents_than_one_batch(app: Flask, alice: Browser, deed: dict[st
 def test_download_takes_a_slot_and_gives_it_back(
     app: Flask, alice: Browser, deed: dict[str, Any]
 ) -> None:
-    free = delivery._transfers._value
+    before = delivery._slots.taken
     response = alice.post(PATH, buffered=False)
-    assert delivery._transfers._value == free - 1
+    assert delivery._slots.taken == before + 1
     response.close()
-    assert delivery._transfers._value == free
+    assert delivery._slots.taken == before
     taken(alice)
-    assert delivery._transfers._value == free
-    for _ in range(free):
-        delivery.take_slot()
+    assert delivery._slots.taken == before
+    others = [delivery._slots.take(f"person {n}") for n in range(delivery.TRANSFERS - before)]
     try:
         assert alice.post(PATH).status_code == 503
     finally:
-        for _ in range(free):
-            delivery.give_slot_back()
+        for give_back in others:
+            give_back()
 
 
 def test_account_disabled_meanwhile_gives_no_more_documents(

@@ -6,7 +6,6 @@ import base64
 import hashlib
 import os
 import re
-import threading
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from typing import Any
@@ -24,6 +23,7 @@ from portal import database
 from portal.database import transaction
 from portal.models import Version
 from portal.storage import CHUNK, delivery
+from portal.storage.slots import Slots
 from stage import at_once, database_dump, events, stored_files, twins
 
 SIZE = len(DEED)
@@ -508,18 +508,15 @@ def test_document_cut_while_it_is_sent_breaks_off(app: Flask, alice: Browser) ->
 
 def free_slots() -> int:
     """How many transfers could begin now."""
-    taken = 0
-    while delivery._transfers.acquire(blocking=False):
-        taken += 1
-    for _ in range(taken):
-        delivery._transfers.release()
-    return taken
+    return delivery._slots._total - delivery._slots.taken
 
 
 @pytest.fixture
 def three_slots(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Room for three transfers at once."""
-    monkeypatch.setattr(delivery, "_transfers", threading.BoundedSemaphore(3))
+    slots = Slots(3)
+    slots._most = 3
+    monkeypatch.setattr(delivery, "_slots", slots)
     yield
     assert free_slots() == 3
 
