@@ -13,7 +13,7 @@ from portal.accounts import passwords, people, sessions, throttle
 from portal.accounts.sessions import SignedIn
 from portal.config import Settings
 from portal.database import transaction
-from portal.documents import lifecycle
+from portal.documents import lifecycle, resumable
 from portal.errors import Conflict, Invalid, NotFound
 from portal.extensions import db
 from portal.mail import notices
@@ -163,11 +163,13 @@ def delete_for_ever(user: User) -> None:
         sessions.end_all(user_id)
     while _delete_some(user_id):
         pass
+    resumable.give_up_all(user_id)
     with transaction() as session:
         person = _locked(session, user_id)
         _check(person)  # enabled again and taken back meanwhile?
         while _delete_some(user_id):  # what came in before it was shut
             pass
+        resumable.give_up_all(user_id)
         audit.record(audit.Action.USER_DELETED, owner=person.email)
         _forget(session, person)
 

@@ -189,6 +189,13 @@ def expire() -> int:
     return sum(_forget(access.sending(row), is_over) for row in over)
 
 
+def give_up_all(user_id: int) -> None:
+    """Give up every unfinished upload by somebody, or into their directory."""
+    theirs = or_(OpenUpload.owner_id == user_id, OpenUpload.created_by_id == user_id)
+    for row in db.session.execute(access.SENDING_COLUMNS.where(theirs)).all():
+        _forget(access.sending(row))
+
+
 def blobs_under_way() -> set[str]:
     """Where the bytes of unfinished uploads lie."""
     found = set(db.session.scalars(select(OpenUpload.blob).where(OpenUpload.document_id.is_(None))))

@@ -11,6 +11,7 @@ from flask import Flask
 from sqlalchemy import delete, func, insert, select, update
 
 from accounts.listening import Told, told
+from api.tus import Tus
 from conftest import PASSWORD, Browser, Cast, user_named
 from portal.accounts import deletion, passwords, people
 from portal.database import transaction
@@ -25,6 +26,7 @@ from portal.models import (
     Document,
     Identity,
     Mail,
+    OpenUpload,
     Passkey,
     Role,
     User,
@@ -371,7 +373,7 @@ def test_everything_goes_but_the_log(
 
 def test_no_row_that_is_somebodys_own_is_left(app: Flask, alice: Browser, ada: Browser) -> None:
     """A new table with a column for a person must be thought of in `deletion`."""
-    others = {"documents", "versions", "share_links"}
+    others = {"documents", "versions", "share_links", "open_uploads"}
     own = {
         table.name
         for table in Base.metadata.sorted_tables
@@ -391,6 +393,22 @@ def test_no_row_that_is_somebodys_own_is_left(app: Flask, alice: Browser, ada: B
         for model in deletion._OWN:
             assert not count(model, alices.id), model
         assert not db.session.scalar(select(func.count()).where(Document.owner_id == alices.id))
+
+
+def test_uploads_on_their_way_are_given_up(
+    app: Flask, alice: Browser, ada: Browser, bob: Browser
+) -> None:
+    Tus(alice).begin("from alice.bin", 10)
+    Tus(alice).announce("stored.txt", 3, b"abc")
+    Tus(ada).begin("for alice.bin", 10, owner=str(user_named(app, ALICE).public_id))
+    Tus(bob).begin("another's.bin", 10)
+    ask(alice)
+    let_days_pass(app)
+    ada.post(page_of(app, ALICE), {"action": "delete"})
+    with app.app_context():
+        left = db.session.scalars(select(OpenUpload.name)).all()
+    assert left == ["another's.bin"]
+    assert user_named(app, bob.email).reserved_bytes == 10
 
 
 def count(model: Any, user_id: int) -> int:

@@ -92,13 +92,16 @@ class CuttingProxy:
 
     def _pump(self, client: socket.socket, server: socket.socket) -> None:
         carried = 0
+        waiting = select.poll()  # select() itself refuses descriptors above 1023
+        for end in (client, server):
+            waiting.register(end, select.POLLIN)
         while True:
-            readable, _, _ = select.select([client, server], [], [])
-            if server in readable:
+            readable = {descriptor for descriptor, _ in waiting.poll()}
+            if server.fileno() in readable:
                 if not (piece := server.recv(_PIECE)):
                     return
                 client.sendall(piece)
-            if client in readable:
+            if client.fileno() in readable:
                 if not (piece := client.recv(_PIECE)):
                     return
                 if cut := self._next_cut(carried + len(piece)):

@@ -39,6 +39,8 @@ class Line:
         """kill -9, and start again on the same port."""
         self.portal.kill()
         self.portal.start()
+        for client in (self.alice, self.ada):  # theirs has ended with the server
+            client.close()
 
     def documents(self, name: str) -> list[str]:
         """The addresses of Alice's documents of that name."""
