@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from flask import Flask
@@ -93,56 +93,76 @@ def work(app: Flask, parent: int | None = None) -> None:
     heartbeat.stop(settings.instance_dir)
 
 
+def _repeat(
+    app: Flask,
+    stop: threading.Event,
+    act: Callable[[], float],
+    waiting: str,
+    *,
+    first: float = 0,
+    pause_after_trouble: float,
+) -> None:
+    """Have `act` done until told to stop; it answers after how many seconds once more.
+
+    `waiting` is what has to wait where it fails, in words for the log.
+    """
+    pause = first
+    while not stop.wait(pause):
+        with app.app_context():
+            try:
+                pause = act()
+            except (PortalError, SQLAlchemyError) as error:
+                log.warning("%s: %s", waiting, type(error).__name__)
+                pause = pause_after_trouble
+            except Exception:
+                log.exception(waiting)
+                pause = pause_after_trouble
+            finally:
+                db.session.remove()
+
+
 def _carry_mail(app: Flask, settings: Settings, stop: threading.Event) -> None:
     """Send what waits to be sent, until told to stop.
 
     The table of mails is the queue: a mail is in it exactly if the change it tells about is kept,
     and whichever worker of whichever machine comes first takes it.
     """
-    pause = 0
-    while not stop.wait(pause):
-        pause = MAIL_SECONDS
-        with app.app_context():
-            try:
-                delivery.deliver_due(settings, stop)
-            except (PortalError, SQLAlchemyError) as error:
-                log.warning("the mails have to wait: %s", type(error).__name__)
-                pause = MAIL_PAUSE_SECONDS
-            except Exception:
-                log.exception("the mails have to wait")
-                pause = MAIL_PAUSE_SECONDS
-            finally:
-                db.session.remove()
+
+    def carry() -> float:
+        delivery.deliver_due(settings, stop)
+        return MAIL_SECONDS
+
+    _repeat(app, stop, carry, "the mails have to wait", pause_after_trouble=MAIL_PAUSE_SECONDS)
 
 
 def _scan(app: Flask, settings: Settings, stop: threading.Event, number: int) -> None:
     """Scan what waits for it, until told to stop; the first of these threads looks for more."""
-    # One after the other: together they look four times a second.
-    pause = SCAN_SECONDS * number / SCANS_AT_ONCE
     is_away = False
     older = _Older() if number == 0 else None
-    while not stop.wait(pause):
-        pause = SCAN_SECONDS
-        with app.app_context():
-            try:
-                scanner.scan_due(settings, stop)
-                if is_away:
-                    log.info("the scanner is back")
-                    is_away = False
-                if older is not None and older.look():
-                    pause = 0
-            except ScannerAway as error:
-                if not is_away:
-                    log.warning("documents wait for the scanner. %s", error)
-                is_away, pause = True, SCAN_PAUSE_SECONDS
-            except (PortalError, SQLAlchemyError) as error:
-                log.warning("documents wait to be scanned: %s", type(error).__name__)
-                pause = SCAN_PAUSE_SECONDS
-            except Exception:
-                log.exception("documents wait to be scanned")
-                pause = SCAN_PAUSE_SECONDS
-            finally:
-                db.session.remove()
+
+    def scan() -> float:
+        nonlocal is_away
+        try:
+            scanner.scan_due(settings, stop)
+        except ScannerAway as error:
+            if not is_away:
+                log.warning("documents wait for the scanner. %s", error)
+            is_away = True
+            return SCAN_PAUSE_SECONDS
+        if is_away:
+            log.info("the scanner is back")
+            is_away = False
+        return 0 if older is not None and older.look() else SCAN_SECONDS
+
+    _repeat(
+        app,
+        stop,
+        scan,
+        "documents wait to be scanned",
+        # One after the other: together they look four times a second.
+        first=SCAN_SECONDS * number / SCANS_AT_ONCE,
+        pause_after_trouble=SCAN_PAUSE_SECONDS,
+    )
 
 
 class _Older:
