@@ -408,31 +408,27 @@ class Owner:
 def may_upload_to(person: Person, owner_id: uuid.UUID) -> Owner:
     """The owner into whose directory `person` may upload: themselves, or anyone for an admin.
 
-    Raises `NotFound` for everybody else, and where either account is disabled. Asks what holds
-    now: a body can take hours, and whoever sends it may be no admin any more at its end.
-    """
-    row = _MAY_UPLOAD_TO.ask(owner_id=owner_id, person_id=person.user_id, is_admin=person.is_admin)
-    if row is None:
-        raise _denied(None)
-    return Owner(*row)
-
-
-def may_still_upload_to(person: Person, owner_id: uuid.UUID) -> Owner:
-    """As `may_upload_to`, once the whole body has come, and before anything of it is stored.
-
-    Raises `SignInRequired` where `person` was signed out, or their token revoked, meanwhile.
+    Raises `NotFound` for everybody else, and where either account is disabled; `SignInRequired`
+    where the session or token they came with has ended. Asks what holds now: a body can take
+    hours, so it is asked before its first byte and again before anything of it is stored.
     """
     # Whoever acts for somebody, as the worker does, has neither.
     session_id = getattr(person, "session_id", None)
     token_id = getattr(person, "token_id", None)
-    if not _STILL_THERE.ask(
+    row = _MAY_UPLOAD_TO.ask(
+        owner_id=owner_id,
         person_id=person.user_id,
+        is_admin=person.is_admin,
         session_id=session_id,
         token_id=token_id,
-        needs_none=session_id is token_id is None,
-    ):
+        came_with_nothing=session_id is token_id is None,
+    )
+    if row is None:
+        raise _denied(None)
+    *owner, is_still_there = row
+    if not is_still_there:
         raise SignInRequired
-    return may_upload_to(person, owner_id)
+    return Owner(*owner)
 
 
 @dataclass(frozen=True, slots=True)
@@ -599,6 +595,11 @@ _MAY_UPLOAD_TO = Question(
         User.quota_bytes,
         User.used_bytes,
         User.reserved_bytes,
+        or_(
+            bindparam("came_with_nothing", type_=Boolean).is_(true()),
+            exists().where(Session.id == bindparam("session_id", type_=Integer)),
+            exists().where(ApiToken.id == bindparam("token_id", type_=Integer)),
+        ),
     )
     .join(_UPLOADER, _UPLOADER.id == bindparam("person_id", type_=Integer))
     .where(
@@ -609,17 +610,6 @@ _MAY_UPLOAD_TO = Question(
         ),
         _UPLOADER.disabled_at.is_(None),
         User.disabled_at.is_(None),
-    )
-)
-
-_STILL_THERE = Question(
-    select(User.id).where(
-        User.id == bindparam("person_id", type_=Integer),
-        or_(
-            bindparam("needs_none", type_=Boolean).is_(true()),
-            exists().where(Session.id == bindparam("session_id", type_=Integer)),
-            exists().where(ApiToken.id == bindparam("token_id", type_=Integer)),
-        ),
     )
 )
 

@@ -85,7 +85,7 @@ def receive_all(note: str = "", document_id: UUID | None = None) -> Outcome:
     if not isinstance(reception, Reception):
         raise TypeError("a view that takes files without saying so")
     actor = current_user._get_current_object()
-    access.may_still_upload_to(actor, reception.owner.public_id)  # the body may have taken hours
+    access.may_upload_to(actor, reception.owner.public_id)  # the body may have taken hours
     outcome = Outcome()
     for file in files:
         try:

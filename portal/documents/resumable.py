@@ -221,7 +221,7 @@ def _take_whole(
     incoming = storage.current().receive(intent.owner.public_id)
     try:
         pieces.take_all(incoming, piece)
-        access.may_still_upload_to(person, intent.owner.public_id)
+        access.may_upload_to(person, intent.owner.public_id)
     except BaseException:
         incoming.discard()
         raise
@@ -332,7 +332,7 @@ class _AlreadyStored(Exception):
 
 def _finish(person: Person, sending: Sending, settings: Settings) -> Progress:
     """Store an upload that is whole. Where it is refused at the end, it is given up."""
-    owner = access.may_still_upload_to(person, sending.owner_id)
+    owner = access.may_upload_to(person, sending.owner_id)
     intent = Intent(owner, sending.name, sending.path, sending.note, SameName(sending.same_name))
     statements: _Statements = current_app.extensions["resumable_statements"]
     expires_at = utcnow() + REMEMBERED
