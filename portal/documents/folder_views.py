@@ -166,8 +166,8 @@ def _choose_page(
         if cursor
         else None,
         way=way,
-        place=place,
-        here=here,
+        target=place,
+        endpoint=here,
         which=which,
         action=action,
         refusal=refusal,
