@@ -459,7 +459,7 @@ def _folder_there(page: Page) -> None:
 
 
 def _open_folder_menu(page: Page) -> None:
-    page.locator("summary", has_text="Folder").last.click()
+    page.locator("summary", has_text=re.compile("^Folder$")).click()
 
 
 def _open_more(page: Page) -> None:
