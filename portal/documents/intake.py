@@ -140,6 +140,7 @@ def change(
         "owner": owner.id,
         "name": stored.name,
         "name_key": names.fold(stored.name),
+        "name_sort": names.sort_key(stored.name),
         "path": intent.path,
     }
     must_be_alone = intent.same_name == SameName.REFUSE
@@ -151,6 +152,7 @@ def change(
         "owner_id": owner.id,
         "name": stored.name,
         "name_key": names.fold(stored.name),
+        "name_sort": names.sort_key(stored.name),
         "path": intent.path,
         "note": intent.note.replace("\0", " ").strip()[:LONGEST_NOTE],
         "version": 1,
@@ -235,7 +237,8 @@ _RENEW_DOCUMENT = (
 _ADD_DOCUMENT = insert(_DOCUMENTS).returning(_DOCUMENTS.c.id)
 _ADD_VERSION = insert(cast(Table, Version.__table__))
 _OF_BOTH = ("size_bytes", "media_type", "uploaded_at", "uploaded_by_id")
-_OF_DOCUMENT = ("public_id", "owner_id", "name", "name_key", "path", "note", "version", *_OF_BOTH)
+_OF_NAME = ("name", "name_key", "name_sort", "path")
+_OF_DOCUMENT = ("public_id", "owner_id", *_OF_NAME, "note", "version", *_OF_BOTH)
 _OF_SCAN = ("scan", "threat", "scan_tries", "next_scan_at")
 _OF_VERSION = ("document_id", "number", "blob", "sha256", *_OF_SCAN, *_OF_BOTH)
 

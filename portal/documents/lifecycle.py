@@ -48,6 +48,7 @@ def rename(person: Person, document_id: uuid.UUID, raw_name: str, settings: Sett
                 name=name,
             )
             document.name, document.name_key = name, names.fold(name)
+            document.name_sort = names.sort_key(name)
     return document
 
 

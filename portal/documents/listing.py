@@ -33,7 +33,7 @@ from portal.models import Document, Scan, ShareLink, User, Version, utcnow
 PAGE_SIZE = 50
 
 SORTS: dict[str, InstrumentedAttribute[Any]] = {
-    "name": Document.name_key,
+    "name": Document.name_sort,
     "size": Document.size_bytes,
     "uploaded": Document.uploaded_at,
     "trashed": Document.trashed_at,

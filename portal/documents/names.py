@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 from portal.config import Settings
@@ -16,6 +17,7 @@ DEEPEST_PATH = 32
 LONGEST_PATH = 1024
 #: Characters of the folded name that are kept for sorting; a database index has its limits.
 _LONGEST_KEY = 512
+_DIGITS = re.compile(r"\d+")
 #: Embeddings, overrides and isolates: they make "exe.gpj" read as "jpg.exe".
 _BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
@@ -68,6 +70,23 @@ def clean_path(raw: str) -> str:
 def fold(text: str) -> str:
     """`text` as it is searched and sorted by: width and case do not matter (NFKC, casefold)."""
     return unicodedata.normalize("NFKC", text).casefold()[:_LONGEST_KEY]
+
+
+def sort_key(name: str) -> str:
+    """`name` as lists are sorted by it, compared byte by byte.
+
+    Numbers count as numbers ("Page 2" before "Page 10"), and neither case, width nor accents
+    part what a reader looks for in the same place ("Émile" beside "emil").
+    """
+    plain = unicodedata.normalize("NFKD", fold(name))
+    letters = "".join(char for char in plain if not unicodedata.combining(char))
+    return _DIGITS.sub(_sortable, letters)[:_LONGEST_KEY]
+
+
+def _sortable(digits: re.Match[str]) -> str:
+    """A number after how many digits it has: the longer one is the larger one."""
+    number = str(int(digits[0]))
+    return f"{len(number):03}{number}"
 
 
 def extension(name: str) -> str:

@@ -4,9 +4,11 @@ from portal.models.api_token import ApiToken
 from portal.models.audit_event import AuditEvent, AuditHead
 from portal.models.base import Base, UtcDateTime, utcnow
 from portal.models.document import DiscardedBlob, Document, Scan, Version
+from portal.models.folder import Folder
 from portal.models.mail import EmailChange, Mail, PasswordReset
 from portal.models.open_upload import OpenUpload, SameName
 from portal.models.policy import Policy
+from portal.models.retention import LegalHold, RetentionRule
 from portal.models.second_factor import Authenticator, Passkey, RecoveryCode
 from portal.models.session import Session, Throttle
 from portal.models.share_link import ShareLink
@@ -22,9 +24,11 @@ __all__ = [
     "DiscardedBlob",
     "Document",
     "EmailChange",
+    "Folder",
     "Identity",
     "Invitation",
     "KnownDevice",
+    "LegalHold",
     "Mail",
     "OpenUpload",
     "Passkey",
@@ -32,6 +36,7 @@ __all__ = [
     "PendingSignIn",
     "Policy",
     "RecoveryCode",
+    "RetentionRule",
     "Role",
     "SameName",
     "Scan",

@@ -36,8 +36,12 @@ class Document(Base):
     owner_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
     #: As the person gave it, cleaned once at upload; any Unicode, 1 to 255 characters.
     name: Mapped[str] = mapped_column(String(255))
-    #: The name folded for search and sorting.
+    #: The name folded: what it is searched and compared by.
     name_key: Mapped[str] = mapped_column(BinaryText)
+    #: The name as lists are sorted by it: "Page 2" before "Page 10", accents beside their letters.
+    name_sort: Mapped[str] = mapped_column(BinaryText, default="")
+    #: The folder it lies in; None at the top. Always of the same owner.
+    folder_id: Mapped[int | None] = mapped_column(ForeignKey("folders.id"), index=True)
     #: The folders it lay in when it was uploaded with them, like "Taxes/2026". Decides nothing.
     path: Mapped[str] = mapped_column(Text, default="")
     #: What the uploader wanted to say with it.
@@ -51,16 +55,23 @@ class Document(Base):
     uploaded_by_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
     #: When it went to the trash; None while it is live.
     trashed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    #: The folder with which it went there; None where it was deleted itself.
+    trashed_with_id: Mapped[int | None] = mapped_column(ForeignKey("folders.id"), index=True)
 
 
 _LIVE = Document.trashed_at.is_(None)
 _TRASHED = Document.trashed_at.is_not(None)
 for _name, _columns in {
-    "name": (Document.owner_id, Document.name_key, Document.id),
-    "size": (Document.owner_id, Document.size_bytes, Document.id),
-    "uploaded": (Document.owner_id, Document.uploaded_at, Document.id),
+    "live_name": (Document.owner_id, Document.name_sort, Document.id),
+    "live_size": (Document.owner_id, Document.size_bytes, Document.id),
+    "live_uploaded": (Document.owner_id, Document.uploaded_at, Document.id),
+    # "Same name" is asked for before every upload.
+    "live_same_name": (Document.owner_id, Document.name_key),
+    "folder_name": (Document.owner_id, Document.folder_id, Document.name_sort, Document.id),
+    "folder_size": (Document.owner_id, Document.folder_id, Document.size_bytes, Document.id),
+    "folder_uploaded": (Document.owner_id, Document.folder_id, Document.uploaded_at, Document.id),
 }.items():
-    Index(f"ix_documents_live_{_name}", *_columns, sqlite_where=_LIVE, postgresql_where=_LIVE)
+    Index(f"ix_documents_{_name}", *_columns, sqlite_where=_LIVE, postgresql_where=_LIVE)
 Index(
     "ix_documents_trash",
     Document.owner_id,

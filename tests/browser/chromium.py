@@ -78,8 +78,8 @@ class Visit:
         page.on("console", self._console)
         page.on("pageerror", lambda error: self.complaints.append(f"script: {error}"))
         page.on("response", self._response)
-        # Somebody has to listen for file choosers all along: the order to intercept them goes another
-        # way to the page than a key pressed right after it, and on a cold machine comes too late.
+        # Somebody has to listen for file choosers all along: the order to intercept them goes
+        # another way to the page than a key pressed right after it, and can come too late.
         page.on("filechooser", lambda chooser: None)
 
     def _console(self, message: ConsoleMessage) -> None:

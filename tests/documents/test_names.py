@@ -157,3 +157,24 @@ def test_blocked_beats_allowed() -> None:
 
 def test_case_and_width_do_not_matter_for_finding() -> None:
     assert names.fold("ＤＥＥＤ Straße") == names.fold("deed STRASSE")
+
+
+@pytest.mark.parametrize(
+    "in_order",
+    [
+        ["Page 1", "page 2", "Page 10", "Page 100", "Pages"],
+        ["emil", "Émile", "emma", "Zoë", "zoe 2"],
+        ["2024-02", "2024-10", "2024-011-01"],
+        ["Ａ.pdf", "b.pdf", "C.pdf"],
+        ["٢ seiten", "١٠ seiten"],
+        ["7", "007 bond"],
+    ],
+)
+def test_names_are_sorted_as_people_count_and_spell(in_order: list[str]) -> None:
+    other_way = in_order[::-1]
+    assert sorted(other_way, key=names.sort_key) == in_order
+
+
+@given(st.text(max_size=300))
+def test_every_name_has_a_key_to_be_sorted_by(name: str) -> None:
+    assert len(names.sort_key(name)) <= 512
