@@ -47,18 +47,39 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-#: The folders whose tests start servers and browsers; the others take milliseconds.
-SLOW = ("browser", "faults", "live", "cli", "mail", "scanning", "jobs")
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers",
+        "any_database: what is looked at is the same on every database; runs on SQLite only",
+    )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest, so that no core is left alone with it at the end."""
-    slow = [Path(__file__).parent / folder for folder in SLOW]
+#: Where tests start servers and browsers, or install; the others take milliseconds.
+SLOW = ("browser", "faults", "live", "cli", "test_manage.py", "mail", "scanning", "jobs")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that no core is left alone with it at the end.
+
+    On PostgreSQL leave out what has nothing to do with the database.
+    """
+    here = Path(__file__).parent
 
     def rank(item: pytest.Item) -> int:
-        return slow.index(item.path.parent) if item.path.parent in slow else len(slow)
+        place = item.path.relative_to(here).parts[0]
+        return SLOW.index(place) if place in SLOW else len(SLOW)
 
     items.sort(key=rank)
+    if config.getoption("--database") != "sqlite":
+        done_before = [item for item in items if not _asks_for_the_database(item)]
+        config.hook.pytest_deselected(items=done_before)
+        items[:] = [item for item in items if _asks_for_the_database(item)]
+
+
+def _asks_for_the_database(item: pytest.Item) -> bool:
+    """Whether a test can tell the databases apart: it has to ask for the one to use."""
+    fixtures = getattr(item, "fixturenames", ())
+    return "database_kind" in fixtures and item.get_closest_marker("any_database") is None
 
 
 def missing(part: str, cure: str) -> None:
