@@ -99,7 +99,7 @@ def _some(
     cursor: str,
     how_much: Callable[[Subquery], Subquery],
 ) -> tuple[Sequence[FolderRow], str | None]:
-    chosen = select(Folder.id).where(allowed).order_by(Folder.name_sort, Folder.id)
+    chosen = select(Folder.id, Folder.owner_id).where(allowed).order_by(Folder.name_sort, Folder.id)
     if cursor:
         name_sort, last_id = _decode(cursor)
         chosen = chosen.where(
@@ -145,9 +145,10 @@ def _some(
 
 def _of_trees(some: Subquery) -> Subquery:
     """How much is in each of some folders and in all inside them: one walk for all of them."""
-    tree = select(some.c.id.label("root"), some.c.id.label("id")).cte(recursive=True)
+    root = some.c.id.label("root")
+    tree = select(root, some.c.id.label("id"), some.c.owner_id).cte(recursive=True)
     tree = tree.union_all(
-        select(tree.c.root, Folder.id)
+        select(tree.c.root, Folder.id, tree.c.owner_id)
         .join(tree, Folder.parent_id == tree.c.id)
         .where(Folder.trashed_at.is_(None))
     )
@@ -157,7 +158,11 @@ def _of_trees(some: Subquery) -> Subquery:
             func.count().label("documents"),
             func.sum(Document.size_bytes).label("size_bytes"),
         )
-        .join(Document, Document.folder_id == tree.c.id)
+        # The owner is the folder's anyway; named, an index alone answers.
+        .join(
+            Document,
+            and_(Document.owner_id == tree.c.owner_id, Document.folder_id == tree.c.id),
+        )
         .where(Document.trashed_at.is_(None))
         .group_by(tree.c.root)
         .subquery("sums")

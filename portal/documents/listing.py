@@ -208,7 +208,7 @@ def _facts_of(chosen: Select[Any]) -> Select[Any]:
         .outerjoin(
             Version, and_(Version.document_id == Document.id, Version.number == Document.version)
         )
-        .outerjoin(Folder, Folder.id == Document.folder_id)
+        .outerjoin(Folder, and_(Folder.id == Document.folder_id, Folder.trashed_at.is_(None)))
     )
 
 
