@@ -39,6 +39,7 @@ from portal.extensions import db
 from portal.models import (
     ApiToken,
     Document,
+    Folder,
     OpenUpload,
     Role,
     Scan,
@@ -50,6 +51,9 @@ from portal.models import (
 )
 from portal.questions import Question
 from portal.tokens import hash_token
+
+#: Ids in one query.
+_ASKED_AT_ONCE = 500
 
 
 class Person(Protocol):
@@ -177,6 +181,103 @@ class Kept:
     trashed_at: datetime | None
     uploaded_at: datetime
     uploaded_by_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """One document that somebody takes together with others."""
+
+    #: None where the bytes may not leave (see `scan`).
+    grant: Grant | None
+    document_id: uuid.UUID
+    name: str
+    owner_email: str
+    size_bytes: int
+    scan: Scan
+    uploaded_at: datetime
+    #: The row of the folder it lies in.
+    folder_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A folder below one that somebody chose, or that one itself."""
+
+    id: int
+    parent_id: int | None
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Below:
+    """What lies in some folders and below them: the folders, and the documents in them."""
+
+    places: Sequence[Place]
+    documents: Sequence[Chosen]
+
+
+def grants_to_several(person: Person, document_ids: Sequence[uuid.UUID]) -> Sequence[Chosen]:
+    """Grant `person` each of those documents they may see, in that order.
+
+    One that is not theirs, in the trash or was never there raises the `NotFound` that it raises
+    alone, and nothing is granted. Bytes that may not leave come without a grant.
+    """
+    found: dict[uuid.UUID, Chosen] = {}
+    for start in range(0, len(document_ids), _ASKED_AT_ONCE):
+        some = document_ids[start : start + _ASKED_AT_ONCE]
+        rows = db.session.execute(
+            _NEWEST.where(Document.public_id.in_(some), visible_documents(person))
+        )
+        found.update((row[0], _chosen(row)) for row in rows)
+    for document_id in document_ids:
+        if document_id not in found:
+            raise _denied(document_id)
+    return [found[document_id] for document_id in document_ids]
+
+
+def documents_below(person: Person, folder_ids: Sequence[uuid.UUID], most: int) -> Below:
+    """Grant `person` what lies in folders of their own and below them, trash left out.
+
+    At most `most` documents, by name. Raises `NotFound` for a folder that is not theirs or was
+    never there. Bytes that may not leave come without a grant.
+    """
+    theirs = and_(Folder.owner_id == person.user_id, Folder.trashed_at.is_(None))
+    columns = select(Folder.id, Folder.parent_id, Folder.name, Folder.name_sort)
+    chosen = select(Folder.public_id).where(theirs, Folder.public_id.in_(folder_ids))
+    if set(db.session.scalars(chosen)) != set(folder_ids):
+        raise _denied(None)
+    below = columns.where(theirs, Folder.public_id.in_(folder_ids)).cte("below", recursive=True)
+    # Not UNION ALL: a folder that was chosen beside one above it comes once.
+    below = below.union(columns.join(below, Folder.parent_id == below.c.id).where(theirs))
+    places = db.session.execute(
+        select(below.c.id, below.c.parent_id, below.c.name).order_by(below.c.name_sort, below.c.id)
+    )
+    documents = db.session.execute(
+        _NEWEST.where(Document.folder_id.in_(select(below.c.id)), visible_documents(person))
+        .order_by(Document.name_sort, Document.id)
+        .limit(most)
+    )
+    return Below([Place(*row) for row in places], [_chosen(row) for row in documents])
+
+
+def still_granted(person: Person, grants: Sequence[Grant]) -> bool:
+    """Whether `person` may have all of those bytes at this moment, while they are being sent."""
+    blobs = {grant.blob for grant in grants}
+    rows = db.session.execute(
+        select(Version.blob, Version.scan)
+        .join(Document, Document.id == Version.document_id)
+        .join(User, User.id == Document.owner_id)
+        .where(Version.blob.in_(blobs), visible_documents(person), User.disabled_at.is_(None))
+    )
+    return {blob for blob, scan in rows if _may_leave(scan)} == blobs
+
+
+def _chosen(row: Sequence[Any]) -> Chosen:
+    facts, (uploaded_at, folder_id) = row[:8], row[8:]
+    document_id, name, owner_email, _, size_bytes, _, _, scan = facts
+    grant = _grant(facts, Reason.OWNER) if _may_leave(scan) else None
+    state = scan_state(scan)
+    return Chosen(grant, document_id, name, owner_email, size_bytes, state, uploaded_at, folder_id)
 
 
 def everything_of(person: Person) -> Sequence[int]:
@@ -575,6 +676,10 @@ _GRANT_COLUMNS = (
     )
     .join(User, User.id == Document.owner_id)
     .join(Version, Version.document_id == Document.id)
+)
+
+_NEWEST = _GRANT_COLUMNS.add_columns(Version.uploaded_at, Document.folder_id).where(
+    Version.number == Document.version
 )
 
 _GRANT_TO_USER = Question(

@@ -149,6 +149,8 @@ def sentence(action: str, owner: str, detail: str) -> str:
     label = str(facts.get("label") or "")
     facts["label"] = f" “{label}”" if label else ""
     facts["through"] = f" through the link{facts['label']}" if "link" in facts else ""
+    if "zip" in facts:
+        facts["through"] = f" in the ZIP “{facts['zip']}”"
     kind = facts.get("type_mismatch")
     facts["misnamed"] = f", which is something else by its content: {kind}" if kind else ""
     token = facts.get("token")
