@@ -40,6 +40,7 @@ from portal.extensions import csrf, login_manager, migrate
 from portal.extensions import db as _db
 from portal.health import health
 from portal.request import PortalRequest
+from portal.sharing.several_views import sharing_several
 from portal.sharing.views import sharing
 
 __all__ = ["audit", "create_app"]
@@ -76,6 +77,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(documents)
     app.register_blueprint(bulk)
     app.register_blueprint(sharing)
+    app.register_blueprint(sharing_several)
     app.register_blueprint(admin)
     app.register_blueprint(api)
 

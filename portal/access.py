@@ -137,6 +137,33 @@ def document_for(person: Person, document_id: uuid.UUID) -> Document:
     return _one_document(visible_documents(person), document_id)
 
 
+def folder_for(person: Person, folder_id: uuid.UUID) -> Folder:
+    """A folder of `person`'s own, outside the trash; otherwise the `NotFound` of a document."""
+    query = select(Folder).where(
+        Folder.public_id == folder_id,
+        Folder.owner_id == person.user_id,
+        Folder.trashed_at.is_(None),
+    )
+    if database.in_transaction():
+        query = query.with_for_update(read=True)  # what goes into it must not outlive it
+    folder = db.session.execute(query).scalar_one_or_none()
+    if folder is None:
+        raise _denied(None)
+    return folder
+
+
+def documents_for(person: Person, document_ids: Sequence[uuid.UUID]) -> Sequence[Document]:
+    """As `document_for`, for each of several in that order, or for none."""
+    rows = db.session.scalars(
+        select(Document).where(Document.public_id.in_(document_ids), visible_documents(person))
+    )
+    found = {document.public_id: document for document in rows}
+    for document_id in document_ids:
+        if document_id not in found:
+            raise _denied(document_id)
+    return [found[document_id] for document_id in document_ids]
+
+
 def owner_of(person: Person, document_id: uuid.UUID) -> uuid.UUID:
     """In whose directory a document lies that `person` may change; else a `NotFound`."""
     document = document_for(person, document_id)

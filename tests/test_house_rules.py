@@ -54,6 +54,9 @@ FOR_TOKENS = {
     "admin.user": "admin",
     "admin.user_documents": "admin",
     "admin.users": "admin",
+    "bulk.delete_several": "documents:write",
+    "bulk.move_several": "documents:write",
+    "bulk.restore_several": "documents:write",
     "bulk.zip_several": "documents:read",
     "documents.delete": "documents:write",
     "documents.download": "documents:read",
@@ -75,6 +78,7 @@ FOR_TOKENS = {
     "sharing.create": "shares:write",
     "sharing.index": "shares:write",
     "sharing.revoke": "shares:write",
+    "sharing_several.create": "shares:write",
 }
 #: Who may ask the storage for what. Bytes leave through delivery; checks compare their hash.
 STORAGE_USES = {

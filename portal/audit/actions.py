@@ -59,6 +59,7 @@ class Action(StrEnum):
     DOWNLOAD_BLOCKED = "document.download_blocked"
     INFECTED = "document.infected"
     RENAMED = "document.renamed"
+    MOVED = "document.moved"
     TRASHED = "document.trashed"
     RESTORED = "document.restored"
     PURGED = "document.purged"
@@ -121,6 +122,7 @@ _SENTENCES: dict[str, str] = {
     Action.DOWNLOAD_BLOCKED: "A download of “{name}” was refused, as malware was found in it",
     Action.INFECTED: "Malware was found in “{name}”: {threat}",
     Action.RENAMED: "Renamed “{old_name}” to “{name}”",
+    Action.MOVED: "Moved “{name}” to another folder",
     Action.TRASHED: "Moved “{name}” to the trash",
     Action.RESTORED: "Restored “{name}” from the trash",
     Action.PURGED: "Deleted “{name}” for ever",
