@@ -455,7 +455,7 @@ def _tick(page: Page) -> None:
 def _select(page: Page) -> None:
     page.locator("tbody .tick").first.check()
     page.locator("tbody .tick").nth(2).check()
-    page.get_by_text("2 documents").wait_for()
+    page.locator("[data-selection-count]", has_text="2 documents").wait_for()
 
 
 def _open_shortcuts(page: Page) -> None:
