@@ -137,7 +137,7 @@ def document_for(person: Person, document_id: uuid.UUID) -> Document:
     return _one_document(visible_documents(person), document_id)
 
 
-def folder_for(person: Person, folder_id: uuid.UUID) -> Folder:
+def folder_to_fill(person: Person, folder_id: uuid.UUID) -> Folder:
     """A folder of `person`'s own, outside the trash; otherwise the `NotFound` of a document."""
     query = select(Folder).where(
         Folder.public_id == folder_id,
@@ -150,6 +150,16 @@ def folder_for(person: Person, folder_id: uuid.UUID) -> Folder:
     if folder is None:
         raise _denied(None)
     return folder
+
+
+def own_folder_id(person: Person, row: int) -> str | None:
+    """The public id of a folder of `person`'s own, by its row; None where it is in the trash."""
+    found = db.session.scalar(
+        select(Folder.public_id).where(
+            Folder.id == row, Folder.owner_id == person.user_id, Folder.trashed_at.is_(None)
+        )
+    )
+    return None if found is None else str(found)
 
 
 def documents_for(person: Person, document_ids: Sequence[uuid.UUID]) -> Sequence[Document]:
@@ -227,7 +237,7 @@ class Chosen:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class FolderBelow:
     """A folder below one that somebody chose, or that one itself."""
 
     id: int
@@ -239,7 +249,7 @@ class Place:
 class Below:
     """What lies in some folders and below them: the folders, and the documents in them."""
 
-    places: Sequence[Place]
+    places: Sequence[FolderBelow]
     documents: Sequence[Chosen]
 
 
@@ -284,7 +294,7 @@ def documents_below(person: Person, folder_ids: Sequence[uuid.UUID], most: int) 
         .order_by(Document.name_sort, Document.id)
         .limit(most)
     )
-    return Below([Place(*row) for row in places], [_chosen(row) for row in documents])
+    return Below([FolderBelow(*row) for row in places], [_chosen(row) for row in documents])
 
 
 def still_granted(person: Person, grants: Sequence[Grant]) -> bool:

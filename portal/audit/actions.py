@@ -122,7 +122,7 @@ _SENTENCES: dict[str, str] = {
     Action.DOWNLOAD_BLOCKED: "A download of “{name}” was refused, as malware was found in it",
     Action.INFECTED: "Malware was found in “{name}”: {threat}",
     Action.RENAMED: "Renamed “{old_name}” to “{name}”",
-    Action.MOVED: "Moved “{name}” to another folder",
+    Action.MOVED: "Moved “{name}” {to_place}",
     Action.TRASHED: "Moved “{name}” to the trash",
     Action.RESTORED: "Restored “{name}” from the trash",
     Action.PURGED: "Deleted “{name}” for ever",
@@ -153,6 +153,8 @@ def sentence(action: str, owner: str, detail: str) -> str:
     facts["through"] = f" through the link{facts['label']}" if "link" in facts else ""
     if "zip" in facts:
         facts["through"] = f" in the ZIP “{facts['zip']}”"
+    place = facts.get("place")
+    facts["to_place"] = f"to the folder “{place}”" if place else "to the top"
     kind = facts.get("type_mismatch")
     facts["misnamed"] = f", which is something else by its content: {kind}" if kind else ""
     token = facts.get("token")

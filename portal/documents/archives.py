@@ -11,7 +11,7 @@ from datetime import datetime
 from flask import Flask, current_app
 
 from portal import access, audit
-from portal.access import Below, Chosen, Grant, Person, Place
+from portal.access import Below, Chosen, FolderBelow, Grant, Person
 from portal.database import transaction
 from portal.errors import Invalid
 from portal.models import Scan, utcnow
@@ -190,9 +190,9 @@ def _arranged(person: Person, single: Sequence[Chosen], below: Below) -> Archive
     return Archive(person, _name(single, below), files, empty, missing)
 
 
-def _folder_paths(paths: Paths, places: Sequence[Place]) -> dict[int, str]:
+def _folder_paths(paths: Paths, places: Sequence[FolderBelow]) -> dict[int, str]:
     """Where each folder lies in the archive, by its row; those above come first."""
-    inside: dict[int | None, list[Place]] = defaultdict(list)
+    inside: dict[int | None, list[FolderBelow]] = defaultdict(list)
     known = {place.id for place in places}
     for place in places:
         inside[place.parent_id if place.parent_id in known else None].append(place)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from portal import access, audit
 from portal.access import Person
@@ -32,27 +33,43 @@ def restore(person: Person, document_ids: Sequence[uuid.UUID]) -> Sequence[Docum
         return [lifecycle.restore(person, each) for each in _chosen(document_ids)]
 
 
-def move(
-    person: Person, document_ids: Sequence[uuid.UUID], folder_id: uuid.UUID | None
-) -> Sequence[Document]:
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Documents in their new place."""
+
+    documents: Sequence[Document]
+    #: The name of the folder they are in; empty for the top.
+    place: str
+    #: The rows of the folders they were in, None for the top.
+    before: frozenset[int | None]
+
+
+def move(person: Person, document_ids: Sequence[uuid.UUID], folder_id: uuid.UUID | None) -> Moved:
     """Move documents into a folder of the same person's, or to the top; as `trash`."""
     with transaction():
-        folder = None if folder_id is None else access.folder_for(person, folder_id)
-        moved = []
-        for document_id in _chosen(document_ids):
-            document = access.document_for(person, document_id)
-            row = None if folder is None else folder.id
+        folder = None if folder_id is None else access.folder_to_fill(person, folder_id)
+        row, place = (None, "") if folder is None else (folder.id, folder.name)
+        documents = [access.document_for(person, each) for each in _chosen(document_ids)]
+        moved = Moved(documents, place, frozenset(each.folder_id for each in documents))
+        for document in documents:
             if document.folder_id != row:
                 document.folder_id = row
                 audit.record(
                     audit.Action.MOVED,
-                    document=document_id,
+                    document=document.public_id,
                     owner=person.email,
                     name=document.name,
-                    folder="" if folder is None else folder.name,
+                    place=place,
                 )
-            moved.append(document)
-        return moved
+    return moved
+
+
+def came_from(person: Person, moved: Moved) -> str | None:
+    """The one place all of them were in, as a form names it; None where there were several."""
+    if len(moved.before) != 1:
+        return None
+    (row,) = moved.before
+    return "" if row is None else access.own_folder_id(person, row)
 
 
 def _chosen(document_ids: Sequence[uuid.UUID]) -> Sequence[uuid.UUID]:

@@ -43,13 +43,7 @@ def delete_several() -> ResponseReturnValue:
     deleted = list(map(uploads.as_stored, service.trash(current_user, _ids())))
     if wants_json():
         return {"ids": [str(each.public_id) for each in deleted]}, 201
-    text = f"{_called(deleted)} in the trash."
-    if len(deleted) <= _MOST_UNDONE:
-        fields = {"id": [each.public_id.hex for each in deleted]}
-        undo = {"text": text, "undo_url": url_for("bulk.restore_several"), "fields": fields}
-        flash(undo, "undo")  # type: ignore[arg-type]
-    else:
-        flash(text, "success")
+    _offer_undo(f"{_called(deleted)} in the trash.", "bulk.restore_several", deleted)
     return redirect(_back(), 303)
 
 
@@ -66,10 +60,17 @@ def restore_several() -> ResponseReturnValue:
 @bulk.post("/documents/move")
 @open_to_tokens(Scope.DOCUMENTS_WRITE)
 def move_several() -> ResponseReturnValue:
-    moved = list(map(uploads.as_stored, service.move(current_user, _ids(), _folder())))
+    moved = service.move(current_user, _ids(), _folder())
+    stored = list(map(uploads.as_stored, moved.documents))
     if wants_json():
-        return _documents(moved)
-    flash(f"{_called(moved)} in their new place.", "success")
+        return _documents(stored)
+    where = f"in “{moved.place}”" if moved.place else "at the top"
+    text = f"{_called(stored)} {where} now."
+    before = service.came_from(current_user, moved)
+    if before is None:
+        flash(text, "success")
+    else:
+        _offer_undo(text, "bulk.move_several", stored, folder=before)
     return redirect(_back(), 303)
 
 
@@ -96,6 +97,15 @@ def _called(documents: Sequence[Stored]) -> str:
     if len(documents) == 1:
         return f"“{documents[0].name}” is"
     return f"{len(documents)} documents are"
+
+
+def _offer_undo(text: str, endpoint: str, documents: Sequence[Stored], **fields: str) -> None:
+    if len(documents) > _MOST_UNDONE:
+        flash(text, "success")
+        return
+    undo_fields = {"id": [each.public_id.hex for each in documents], **fields}
+    undo = {"text": text, "undo_url": url_for(endpoint), "undo_fields": undo_fields}
+    flash(undo, "undo")  # type: ignore[arg-type]
 
 
 def _back() -> str:

@@ -171,9 +171,33 @@ def test_several_are_moved_into_a_folder_and_to_the_top(
     assert placed(app) == {"one.txt": "Taxes", "two.txt": "Taxes", "three.txt": None}
     assert alice.post(MOVE, {**ids(*three), "folder": ""}).status_code == 303
     assert set(placed(app).values()) == {None}
-    moved = [(each.detail["name"], each.detail["folder"]) for each in events(app, "document.moved")]
+    moved = [(each.detail["name"], each.detail["place"]) for each in events(app, "document.moved")]
     assert sorted(moved[:2]) == [("one.txt", "Taxes"), ("two.txt", "Taxes")]
     assert sorted(moved[2:]) == [("one.txt", ""), ("two.txt", "")]
+
+
+def test_move_can_be_taken_back(app: Flask, alice: Browser, three: Any) -> None:
+    taxes, house = folder(app, alice, "Taxes"), folder(app, alice, "House")
+    for each in three[:2]:
+        put_into(app, each, taxes)
+    alice.post(MOVE, {**ids(*three[:2]), "folder": house})
+    page = alice.get("/documents").text
+    assert "2 documents are in “House” now." in page
+    assert "Moved “one.txt” to the folder “House”" in alice.get(three[0]["url"]).text
+    form = re.search(r'<form [^>]*action="/documents/move">.*?</form>', page, re.DOTALL)
+    assert form
+    fields = {
+        name: re.findall(rf'name="{name}" value="([^"]*)"', form[0]) for name in ("id", "folder")
+    }
+    assert fields["folder"] == [taxes]
+    assert alice.post(MOVE, fields).status_code == 303
+    assert placed(app) == {"one.txt": "Taxes", "two.txt": "Taxes", "three.txt": None}
+    alice.get("/documents")
+    # From several places nobody can bring them back in one go.
+    alice.post(MOVE, {**ids(*three), "folder": ""})
+    page = alice.get("/documents").text
+    assert "3 documents are at the top now." in page
+    assert 'action="/documents/move"' not in page
 
 
 def placed(app: Flask) -> dict[str, str | None]:
