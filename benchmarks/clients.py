@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import heapq
+import io
 import selectors
 import signal
 import socket
+import subprocess
 import time
 from dataclasses import dataclass, field
 
@@ -51,12 +53,15 @@ def ignore_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def download(target: Target, size: int, patience: float) -> float:
-    """Read a whole file over one new connection; answer with the seconds it took."""
+def download(target: Target, size: int, patience: float, request: bytes | None = None) -> float:
+    """Read a whole file over one new connection; answer with the seconds it took.
+
+    `request` is sent instead of a GET.
+    """
     buffer = bytearray(CHUNK)
     started = time.perf_counter()
     with socket.create_connection(("127.0.0.1", target.port), timeout=patience) as sock:
-        sock.sendall(target.get())
+        sock.sendall(request or target.get())
         reply = Reply()
         while not reply.status:
             data = sock.recv(4096)
@@ -66,11 +71,30 @@ def download(target: Target, size: int, patience: float) -> float:
         if reply.status != 200:
             raise ClientError(f"download answered {reply.status}")
         received = len(reply.body)
+        if request is not None:
+            size = max(size, int(reply.headers["content-length"]))
         while received < size:
             count = sock.recv_into(buffer)
             if not count:
                 raise ClientError(f"download ended after {received} of {size} bytes")
             received += count
+    return time.perf_counter() - started
+
+
+def read_pipe(command: list[str], size: int, patience: float) -> float:
+    """Read all that a command writes into a pipe; answer with the seconds it took."""
+    buffer = bytearray(CHUNK)
+    started = time.perf_counter()
+    received = 0
+    with subprocess.Popen(command, stdout=subprocess.PIPE, bufsize=0) as process:
+        assert isinstance(process.stdout, io.RawIOBase)
+        while count := process.stdout.readinto(buffer):
+            received += count
+            if time.perf_counter() - started > patience:
+                process.kill()
+                raise ClientError(f"{command[0]} took too long")
+    if process.returncode or received < size:
+        raise ClientError(f"{command[0]} gave {received} of {size} bytes")
     return time.perf_counter() - started
 
 

@@ -42,6 +42,8 @@ class Bench:
     source: Path
     pool: Pool
     kept: dict[tuple[str, int], str] = field(default_factory=dict)
+    #: Several files of a system, for the row of ZIPs: where they are had, and where they lie.
+    several: dict[str, tuple[list[str], list[Path]]] = field(default_factory=dict)
     _names: int = 0
     _order: random.Random = field(default_factory=lambda: random.Random(2))
 

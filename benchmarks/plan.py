@@ -20,6 +20,7 @@ class Plan:
     upload_bytes: int = 20 * KIB
     upload_clients: int = 8
     part_bytes: int = 32 * MIB
+    zip_files: int = 16
     parallel_count: int = 50
     parallel_bytes: int = 64 * MIB
     parallel_bytes_per_second: int = 5_000_000
@@ -39,9 +40,10 @@ class Plan:
     def space_needed(self) -> int:
         """Bytes of disk: the source, a kept copy for each system, and spools on their way.
 
-        The parallel uploads come on top, once as spools and once as files.
+        The files of the ZIP are as much once more. The parallel uploads come on top, once as
+        spools and once as files.
         """
-        return 9 * self.large_bytes + 2 * self.parallel_count * self.parallel_bytes
+        return 10 * self.large_bytes + 2 * self.parallel_count * self.parallel_bytes
 
 
 FULL = Plan()

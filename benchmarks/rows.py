@@ -16,6 +16,7 @@ from processes import Watch
 from systems import System
 from upload_rows import UPLOAD_ROWS, Way, as_usual, in_parts
 from wire import Target
+from zip_rows import ZIP_ROW
 
 WRK_SCRIPT = Path(__file__).resolve().parent / "wrk_report.lua"
 
@@ -168,6 +169,7 @@ ROWS: dict[str, Row] = {
         _small_row(1),
         _small_row(16),
         _small_row(64),
+        ZIP_ROW,
         *UPLOAD_ROWS,
         Row(
             "slow-readers",

@@ -115,6 +115,10 @@ class System(ABC):
         """Whether it has uploads by tus."""
         return self.tus("") is not None
 
+    def zipped(self, paths: Iterable[str]) -> tuple[Target, bytes] | None:
+        """Where several files can be had as one ZIP, and the request; None where they cannot."""
+        return None
+
     def give_up(self, unfinished: Upload) -> None:
         """Take away what an upload that was cut has left; a server's own form leaves nothing."""
         return
@@ -377,6 +381,11 @@ class Portal(System):
         if not self._has_tus:
             return None
         return Tus(self.target(_UPLOADS), filename, (("X-CSRFToken", self._token),))
+
+    def zipped(self, paths: Iterable[str]) -> tuple[Target, bytes] | None:
+        target = self.target("/documents/zip")
+        ids = [("id", path.split("/")[2]) for path in paths]
+        return target, target.post([("csrf_token", self._token), *ids])
 
     def give_up(self, unfinished: Upload) -> None:
         path = unfinished.target.path

@@ -100,6 +100,11 @@ TARGETS = (
         at_least=2.0,
     ),
     Target(
+        "a ZIP of several files: at least 0.8 of `zip -0` into a pipe",
+        _middle("zip", "of_zip"),
+        at_least=0.8,
+    ),
+    Target(
         "large upload until durable: four times the baseline",
         _ratio("upload-large", "durable_mb_s", "baseline"),
         at_least=4.0,

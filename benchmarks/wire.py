@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 BOUNDARY = "----benchmark-7MA4YWxkTrZu0gW"
 
@@ -21,6 +21,13 @@ class Target:
     def get(self) -> bytes:
         """A GET request that asks the server to close the connection afterwards."""
         return _head("GET", self, [("Connection", "close")])
+
+    def post(self, form: Iterable[tuple[str, str]]) -> bytes:
+        """A form, also with the connection closed afterwards."""
+        body = urlencode(list(form)).encode()
+        length = ("Content-Length", str(len(body)))
+        kind = ("Content-Type", "application/x-www-form-urlencoded")
+        return _head("POST", self, [("Connection", "close"), kind, length]) + body
 
 
 @dataclass(frozen=True)

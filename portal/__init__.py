@@ -34,12 +34,14 @@ from portal.audit import journal, refusals
 from portal.config import Settings
 from portal.cookie import CookieSessions
 from portal.documents import intake, resumable
+from portal.documents.bulk_views import bulk
 from portal.documents.folder_views import folder_pages
 from portal.documents.views import documents
 from portal.extensions import csrf, login_manager, migrate
 from portal.extensions import db as _db
 from portal.health import health
 from portal.request import PortalRequest
+from portal.sharing.several_views import sharing_several
 from portal.sharing.views import sharing
 
 __all__ = ["audit", "create_app"]
@@ -75,7 +77,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(accounts)
     app.register_blueprint(documents)
     app.register_blueprint(folder_pages)
+    app.register_blueprint(bulk)
     app.register_blueprint(sharing)
+    app.register_blueprint(sharing_several)
     app.register_blueprint(admin)
     app.register_blueprint(api)
 

@@ -52,6 +52,9 @@ from portal.models import (
 from portal.questions import Question
 from portal.tokens import hash_token
 
+#: Ids in one query.
+_ASKED_AT_ONCE = 500
+
 
 class Person(Protocol):
     """Whoever is signed in, as far as a decision needs to know them."""
@@ -151,6 +154,18 @@ def document_for(person: Person, document_id: uuid.UUID) -> Document:
     `NotFound`, and each such try is in the audit log.
     """
     return _one_document(visible_documents(person), document_id)
+
+
+def documents_for(person: Person, document_ids: Sequence[uuid.UUID]) -> Sequence[Document]:
+    """As `document_for`, for each of several in that order, or for none."""
+    rows = db.session.scalars(
+        select(Document).where(Document.public_id.in_(document_ids), visible_documents(person))
+    )
+    found = {document.public_id: document for document in rows}
+    for document_id in document_ids:
+        if document_id not in found:
+            raise _denied(document_id)
+    return [found[document_id] for document_id in document_ids]
 
 
 def owner_of(person: Person, document_id: uuid.UUID) -> uuid.UUID:
@@ -284,6 +299,103 @@ def own_folders(person: Person) -> dict[int, OwnFolder]:
         select(Folder.id, Folder.parent_id, Folder.name).where(Folder.owner_id == person.user_id)
     )
     return {row.id: OwnFolder(row.parent_id, row.name) for row in found}
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """One document that somebody takes together with others."""
+
+    #: None where the bytes may not leave (see `scan`).
+    grant: Grant | None
+    document_id: uuid.UUID
+    name: str
+    owner_email: str
+    size_bytes: int
+    scan: Scan
+    uploaded_at: datetime
+    #: The row of the folder it lies in.
+    folder_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class FolderBelow:
+    """A folder below one that somebody chose, or that one itself."""
+
+    id: int
+    parent_id: int | None
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Below:
+    """What lies in some folders and below them: the folders, and the documents in them."""
+
+    places: Sequence[FolderBelow]
+    documents: Sequence[Chosen]
+
+
+def grants_to_several(person: Person, document_ids: Sequence[uuid.UUID]) -> Sequence[Chosen]:
+    """Grant `person` each of those documents they may see, in that order.
+
+    One that is not theirs, in the trash or was never there raises the `NotFound` that it raises
+    alone, and nothing is granted. Bytes that may not leave come without a grant.
+    """
+    found: dict[uuid.UUID, Chosen] = {}
+    for start in range(0, len(document_ids), _ASKED_AT_ONCE):
+        some = document_ids[start : start + _ASKED_AT_ONCE]
+        rows = db.session.execute(
+            _NEWEST.where(Document.public_id.in_(some), visible_documents(person))
+        )
+        found.update((row[0], _chosen(row)) for row in rows)
+    for document_id in document_ids:
+        if document_id not in found:
+            raise _denied(document_id)
+    return [found[document_id] for document_id in document_ids]
+
+
+def documents_below(person: Person, folder_ids: Sequence[uuid.UUID], most: int) -> Below:
+    """Grant `person` what lies in folders of their own and below them, trash left out.
+
+    At most `most` documents, by name. Raises `NotFound` for a folder that is not theirs or was
+    never there. Bytes that may not leave come without a grant.
+    """
+    theirs = and_(Folder.owner_id == person.user_id, Folder.trashed_at.is_(None))
+    columns = select(Folder.id, Folder.parent_id, Folder.name, Folder.name_sort)
+    chosen = select(Folder.public_id).where(theirs, Folder.public_id.in_(folder_ids))
+    if set(db.session.scalars(chosen)) != set(folder_ids):
+        raise _denied(None)
+    below = columns.where(theirs, Folder.public_id.in_(folder_ids)).cte("below", recursive=True)
+    # Not UNION ALL: a folder that was chosen beside one above it comes once.
+    below = below.union(columns.join(below, Folder.parent_id == below.c.id).where(theirs))
+    places = db.session.execute(
+        select(below.c.id, below.c.parent_id, below.c.name).order_by(below.c.name_sort, below.c.id)
+    )
+    documents = db.session.execute(
+        _NEWEST.where(Document.folder_id.in_(select(below.c.id)), visible_documents(person))
+        .order_by(Document.name_sort, Document.id)
+        .limit(most)
+    )
+    return Below([FolderBelow(*row) for row in places], [_chosen(row) for row in documents])
+
+
+def still_granted(person: Person, grants: Sequence[Grant]) -> bool:
+    """Whether `person` may have all of those bytes at this moment, while they are being sent."""
+    blobs = {grant.blob for grant in grants}
+    rows = db.session.execute(
+        select(Version.blob, Version.scan)
+        .join(Document, Document.id == Version.document_id)
+        .join(User, User.id == Document.owner_id)
+        .where(Version.blob.in_(blobs), visible_documents(person), User.disabled_at.is_(None))
+    )
+    return {blob for blob, scan in rows if _may_leave(scan)} == blobs
+
+
+def _chosen(row: Sequence[Any]) -> Chosen:
+    facts, (uploaded_at, folder_id) = row[:8], row[8:]
+    document_id, name, owner_email, _, size_bytes, _, _, scan = facts
+    grant = _grant(facts, Reason.OWNER) if _may_leave(scan) else None
+    state = scan_state(scan)
+    return Chosen(grant, document_id, name, owner_email, size_bytes, state, uploaded_at, folder_id)
 
 
 def everything_of(person: Person) -> Sequence[int]:
@@ -697,6 +809,10 @@ _GRANT_COLUMNS = (
     )
     .join(User, User.id == Document.owner_id)
     .join(Version, Version.document_id == Document.id)
+)
+
+_NEWEST = _GRANT_COLUMNS.add_columns(Version.uploaded_at, Document.folder_id).where(
+    Version.number == Document.version
 )
 
 _GRANT_TO_USER = Question(

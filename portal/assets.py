@@ -81,6 +81,7 @@ ICONS = frozenset(
         "info-circle-fill",
         "journal-text",
         "key",
+        "keyboard",
         "link-45deg",
         "lock",
         "pencil",

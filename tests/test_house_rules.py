@@ -54,6 +54,10 @@ FOR_TOKENS = {
     "admin.user": "admin",
     "admin.user_documents": "admin",
     "admin.users": "admin",
+    "bulk.delete_several": "documents:write",
+    "bulk.move_several": "documents:write",
+    "bulk.restore_several": "documents:write",
+    "bulk.zip_several": "documents:read",
     "documents.delete": "documents:write",
     "documents.download": "documents:read",
     "documents.empty_trash": "documents:write",
@@ -80,10 +84,11 @@ FOR_TOKENS = {
     "sharing.create": "shares:write",
     "sharing.index": "shares:write",
     "sharing.revoke": "shares:write",
+    "sharing_several.create": "shares:write",
 }
 #: Who may ask the storage for what. Bytes leave through delivery; checks compare their hash.
 STORAGE_USES = {
-    "storage/delivery.py": {"read"},  # for one document, and for everything of its owner
+    "storage/delivery.py": {"read"},  # for one document, and for ZIPs
     "admin/checks.py": {"read", "free_bytes"},
     "documents/resumable.py": {"forget", "grow", "new_blob", "receive", "size_so_far"},
     "documents/room.py": {"receive"},

@@ -21,13 +21,13 @@ from portal.accounts.sessions import SignedIn
 from portal.audit import reading
 from portal.audit.reading import EventLine
 from portal.config import Settings
+from portal.documents.archives import NOT_INCLUDED, not_included, why_not
 from portal.extensions import db
 from portal.models import (
     ApiToken,
     Document,
     Identity,
     Passkey,
-    Scan,
     ShareLink,
     Version,
     utcnow,
@@ -38,13 +38,6 @@ from portal.storage.archive import Member, Paths
 _BATCH = 200
 #: For people, and for programs.
 _INDEX = tuple(f"index.{ending}" for ending in ("html", "json"))
-_NOT_INCLUDED = "NOT-INCLUDED.txt"
-_DAMAGED = "its stored file is missing or damaged"
-#: Why bytes may not leave.
-_HELD_BACK = {
-    Scan.WAITING: "it is still being checked for malware; it can be downloaded after that",
-    Scan.INFECTED: "malware was found in it",
-}
 _DOCUMENTS, _OLDER, _TRASH = "Documents", "Older versions", "Trash"
 
 
@@ -183,7 +176,7 @@ def _members(
     places: _Places,
 ) -> Iterator[Member]:
     sums, filed = _Sums(), list[Filed]()
-    index = {name: places.at_top(name) for name in (*_INDEX, _NOT_INCLUDED, "SHA256SUMS")}
+    index = {name: places.at_top(name) for name in (*_INDEX, NOT_INCLUDED, "SHA256SUMS")}
     for start in range(0, len(ids), _BATCH):
         with app.app_context():
             batch = access.grants_to_everything(person, ids[start : start + _BATCH])
@@ -197,8 +190,8 @@ def _members(
                 sums.add(path, kept.sha256.hex())
                 yield Member(path, kept.uploaded_at, pieces, kept.size_bytes)
     if missing := [each for each in filed if not each.path]:
-        pieces = sums.of(index[_NOT_INCLUDED], _not_included(missing))
-        yield Member(index[_NOT_INCLUDED], facts.made_at, pieces)
+        pieces = sums.of(index[NOT_INCLUDED], not_included(map(_missing, missing)))
+        yield Member(index[NOT_INCLUDED], facts.made_at, pieces)
     with app.app_context():
         page = app.jinja_env.get_template("accounts/own_data_index.html").generate(
             facts=facts, documents=filed, activity=activity, browser=browsers.in_words
@@ -228,7 +221,7 @@ def _filed(kept: Kept, path: str) -> Filed:
         number=kept.number,
         is_newest=kept.is_newest,
         path=path,
-        missing="" if path else _HELD_BACK.get(kept.scan, _DAMAGED),
+        missing="" if path else why_not(kept.scan),
         size_bytes=kept.size_bytes,
         sha256=kept.sha256.hex(),
         media_type=kept.media_type,
@@ -238,12 +231,10 @@ def _filed(kept: Kept, path: str) -> Filed:
     )
 
 
-def _not_included(missing: Sequence[Filed]) -> Iterator[bytes]:
-    yield b"These documents are not in this archive.\r\n\r\n"
-    for each in missing:
-        which = "" if each.is_newest else f", version {each.number}"
-        where = " (in the trash)" if each.trashed_at else ""
-        yield f"{each.name}{which}{where}: {each.missing}.\r\n".encode()
+def _missing(each: Filed) -> tuple[str, str]:
+    which = "" if each.is_newest else f", version {each.number}"
+    where = " (in the trash)" if each.trashed_at else ""
+    return f"{each.name}{which}{where}", each.missing
 
 
 class _Sums:

@@ -59,10 +59,10 @@ class Action(StrEnum):
     DOWNLOAD_BLOCKED = "document.download_blocked"
     INFECTED = "document.infected"
     RENAMED = "document.renamed"
+    MOVED = "document.moved"
     TRASHED = "document.trashed"
     RESTORED = "document.restored"
     PURGED = "document.purged"
-    MOVED = "document.moved"
     FOLDER_CREATED = "folder.created"
     FOLDER_RENAMED = "folder.renamed"
     FOLDER_MOVED = "folder.moved"
@@ -128,6 +128,7 @@ _SENTENCES: dict[str, str] = {
     Action.DOWNLOAD_BLOCKED: "A download of “{name}” was refused, as malware was found in it",
     Action.INFECTED: "Malware was found in “{name}”: {threat}",
     Action.RENAMED: "Renamed “{old_name}” to “{name}”",
+    Action.MOVED: "Moved “{name}” {to_place}",
     Action.TRASHED: "Moved “{name}” to the trash",
     Action.RESTORED: "Restored “{name}” from the trash",
     Action.PURGED: "Deleted “{name}” for ever",
@@ -163,6 +164,8 @@ def sentence(action: str, owner: str, detail: str) -> str:
     label = str(facts.get("label") or "")
     facts["label"] = f" “{label}”" if label else ""
     facts["through"] = f" through the link{facts['label']}" if "link" in facts else ""
+    if "zip" in facts:
+        facts["through"] = f" in the ZIP “{facts['zip']}”"
     place = facts.get("place")
     facts["to_place"] = f"to the folder “{place}”" if place else "to the top"
     kind = facts.get("type_mismatch")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -18,7 +19,7 @@ from portal.documents.folder_listing import inside
 from portal.documents.folders import FolderThere, IntoItself, Moved
 from portal.documents.forms import FolderForm
 from portal.documents.receiving import as_json, id_in
-from portal.errors import Invalid, PortalError
+from portal.errors import Invalid, NotFound, PortalError
 from portal.forms import check, filling
 from portal.gate import open_to_tokens, wants_json
 
@@ -128,19 +129,36 @@ def move_document(document_id: UUID) -> ResponseReturnValue:
     return redirect(_list_of(moved.before), 303)
 
 
+@folder_pages.get("/documents/move")
+def choose_place_of_several() -> ResponseReturnValue:
+    chosen = [id_in(text) for text in request.args.getlist("id")]
+    return _choose_page(document_ids=[each for each in chosen if each])
+
+
 def _choose_page(
     *,
     folder_id: UUID | None = None,
     document_id: UUID | None = None,
+    document_ids: Sequence[UUID] = (),
     refusal: PortalError | None = None,
 ) -> ResponseReturnValue:
     """The folders of one place to choose from, with the way up and the ways further in."""
+    is_one_place = True
     if folder_id is not None:
         own_way = access.way_to(current_user, folder_id)
         name, lies_in = own_way[-1].name, own_way[:-1]
         here, action = "folders.choose_place", url_for("folders.move", folder_id=folder_id)
         which: dict[str, Any] = {"folder_id": folder_id}
-    elif document_id is not None:
+    elif document_id is None:
+        documents = access.documents_for(current_user, document_ids)
+        if not documents:
+            raise NotFound
+        name = documents[0].name if len(documents) == 1 else f"{len(documents)} documents"
+        lies_in = access.way_to_document(current_user, documents[0])
+        is_one_place = len({each.folder_id for each in documents}) == 1
+        here, action = "folders.choose_place_of_several", url_for("bulk.move_several")
+        which = {"id": [str(each) for each in document_ids]}
+    else:
         document = access.document_for(current_user, document_id)
         name, lies_in = document.name, access.way_to_document(current_user, document)
         here = "folders.choose_place_of_document"
@@ -158,7 +176,8 @@ def _choose_page(
         name=name,
         is_folder=folder_id is not None,
         field="parent" if folder_id else "folder",
-        lies_here=place == (lies_in[-1] if lies_in else None),
+        ids=document_ids,
+        lies_here=is_one_place and place == (lies_in[-1] if lies_in else None),
         back=_list_of(lies_in[-1] if lies_in else None),
         # Into itself it cannot go.
         folders=[row for row in rows if row.public_id != folder_id],

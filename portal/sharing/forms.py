@@ -6,6 +6,10 @@ from flask_wtf import FlaskForm
 from wtforms import IntegerField, PasswordField, StringField
 from wtforms.validators import InputRequired, Length, Optional
 
+from portal.errors import Invalid
+from portal.forms import check
+from portal.sharing.links import Terms
+
 
 class LinkForm(FlaskForm):
     expires_in_days = IntegerField(
@@ -22,4 +26,19 @@ class UnlockForm(FlaskForm):
         "Password",
         [InputRequired("Enter the password of this link.")],
         render_kw={"autocomplete": "off"},
+    )
+
+
+def terms_of(form: LinkForm) -> Terms:
+    """What the links of a filled form allow. Raises `Invalid`."""
+    if form.recipient_email.data:
+        # Never a link that is more open than what was asked for.
+        problem = "Links for one e-mail address cannot be made here. Use a password instead."
+        raise Invalid(problem, errors={"recipient_email": problem})
+    check(form)
+    return Terms(
+        days=form.expires_in_days.data or 0,
+        password=form.password.data or "",
+        max_downloads=form.max_downloads.data,
+        label=form.label.data or "",
     )

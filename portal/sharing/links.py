@@ -26,6 +26,8 @@ TICKET_SECONDS = 15 * 60
 
 LONGEST_LABEL = 200
 MOST_DOWNLOADS = 1_000_000
+#: Documents shared in one go: as many as a page of the list shows.
+MOST_AT_ONCE = 50
 
 
 class WrongPassword(PortalError):
@@ -71,12 +73,34 @@ def create(
     Raises `NotFound` for a document that is not theirs, `Infected` for one that is blocked,
     `Invalid` for terms against policy.
     """
-    access.document_to_use(person, document_id)
+    return create_many(person, [document_id], terms, settings)[0]
+
+
+def create_many(
+    person: Person, document_ids: Sequence[uuid.UUID], terms: Terms, settings: Settings
+) -> Sequence[tuple[ShareLink, str]]:
+    """Make a link for each document on the same terms, in that order; all of them or none.
+
+    Raises what `create` does, and `Invalid` for none or for more than `MOST_AT_ONCE`.
+    """
+    document_ids = list(dict.fromkeys(document_ids))
+    check_count(document_ids)
+    for document_id in document_ids:
+        access.document_to_use(person, document_id)
     _check(terms, settings)
     db.session.commit()
     password_hash = None
     if terms.password:
         password_hash = passwords.hash_password(terms.password, settings.bcrypt_rounds)
+    # Locked in one order, so that two who share the same ones wait for each other.
+    with transaction():
+        made = {each: _create(person, each, terms, password_hash) for each in sorted(document_ids)}
+    return [made[each] for each in document_ids]
+
+
+def _create(
+    person: Person, document_id: uuid.UUID, terms: Terms, password_hash: str | None
+) -> tuple[ShareLink, str]:
     token = new_token()
     now = utcnow()
     with transaction() as session:
@@ -105,6 +129,22 @@ def create(
             has_password=bool(terms.password),
         )
     return link, token
+
+
+def just_made(person: Person, tokens: Sequence[str]) -> Sequence[tuple[ShareLink, str, str]]:
+    """The links of `person` behind those tokens, in that order: each with its document's name
+    and its token."""
+    rows = db.session.execute(
+        select(ShareLink, Document.name)
+        .join(Document, Document.id == ShareLink.document_id)
+        .where(
+            ShareLink.token_hash.in_([hash_token(token) for token in tokens]),
+            access.links_of(person),
+        )
+    )
+    found = {link.token_hash: (link, name) for link, name in rows}
+    known = ((token, found.get(hash_token(token))) for token in tokens)
+    return [(*each, token) for token, each in known if each]
 
 
 def unlock(link: OpenLink, password: str, settings: Settings) -> None:
@@ -245,6 +285,16 @@ def sentence(link: ShareLink | OpenLink, has_password: bool) -> str:
     if link.max_downloads is not None:
         often = f", {link.max_downloads} time{'s' if link.max_downloads > 1 else ''} at most"
     return f"Anyone {with_it} can download the document until {until}{often}."
+
+
+def check_count(document_ids: Sequence[uuid.UUID]) -> None:
+    """Raise `Invalid` for no document, or more than links are made for in one go."""
+    if not document_ids:
+        problem = "Choose at least one document."
+        raise Invalid(problem, cure="", errors={"id": problem})
+    if len(document_ids) > MOST_AT_ONCE:
+        problem = f"Links can be made for at most {MOST_AT_ONCE} documents in one go. Choose fewer."
+        raise Invalid(problem, cure="", errors={"id": problem})
 
 
 def _check(terms: Terms, settings: Settings) -> None:

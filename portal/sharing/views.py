@@ -43,8 +43,8 @@ from portal.models import Scan
 from portal.presentation import media_kind
 from portal.request import PortalRequest
 from portal.sharing import links
-from portal.sharing.forms import LinkForm, UnlockForm
-from portal.sharing.links import LinkRow, Terms, WrongPassword
+from portal.sharing.forms import LinkForm, UnlockForm, terms_of
+from portal.sharing.links import LinkRow, WrongPassword
 from portal.storage import delivery
 
 sharing = Blueprint("sharing", __name__)
@@ -59,17 +59,7 @@ def create(document_id: UUID) -> ResponseReturnValue:
     access.document_for(current_user, document_id)
     form = LinkForm()
     with filling(form) as refused:
-        if form.recipient_email.data:
-            # Never a link that is more open than what was asked for.
-            problem = "Links for one e-mail address cannot be made here. Use a password instead."
-            raise Invalid(problem, errors={"recipient_email": problem})
-        check(form)
-        terms = Terms(
-            days=form.expires_in_days.data or 0,
-            password=form.password.data or "",
-            max_downloads=form.max_downloads.data,
-            label=form.label.data or "",
-        )
+        terms = terms_of(form)
         link, token = links.create(current_user, document_id, terms, _settings())
     if refused:
         return document_page(document_id, link_form=form, refused=refused)

@@ -10,7 +10,6 @@ from flask import Flask, current_app
 
 from portal.config import Settings
 from portal.storage.base import (
-    CHUNK,
     BlobMissing,
     Growing,
     Incoming,
@@ -20,6 +19,7 @@ from portal.storage.base import (
     Stored,
 )
 from portal.storage.local import LocalStorage
+from portal.storage.pace import CHUNK
 
 __all__ = [
     "CHUNK",

@@ -13,11 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-#: How many bytes travel at a time at first. The server holds up to 16 such pieces for a reader,
-#: and there may be hundreds of slow ones.
-CHUNK = 8 * 1024
-#: Whoever takes pieces as fast as they come gets larger ones, up to this, while few others read.
-LARGEST_CHUNK = 1024 * 1024
+from portal.storage.pace import Pace
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +140,12 @@ class Storage(Protocol):
     def size_so_far(self, blob: str) -> int:
         """How many bytes of `blob` have come, kept or not; 0 where none did."""
 
-    def read(self, blob: str, start: int, length: int, size_bytes: int) -> Iterator[bytes]:
+    def read(
+        self, blob: str, start: int, length: int, size_bytes: int, pace: Pace | None = None
+    ) -> Iterator[bytes]:
         """`length` bytes from `start`, opened now and read in pieces of at most `LARGEST_CHUNK`.
 
+        `pace` is that of a taker who has taken other bytes before these.
         Raises `BlobMissing` at once if the blob is not there or is not `size_bytes` long, so
         that a damaged blob is an error before the first byte and never a short answer.
         """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,6 +17,7 @@ from portal.access import Grant
 from portal.errors import PortalError
 from portal.storage.base import BlobMissing
 from portal.storage.disposition import attachment
+from portal.storage.pace import Pace
 from portal.storage.slots import Slots
 
 #: Types a browser could run: sent as plain bytes, so that content never runs (ASVS 3.2.1).
@@ -137,30 +139,67 @@ def send(grant: Grant, request: Request) -> Response:
     return response
 
 
-def pieces(grant: Grant) -> Iterator[bytes]:
+def pieces(grant: Grant, pace: Pace | None = None) -> Iterator[bytes]:
     """The bytes of `grant`, to go into what `send_archive` sends; opened when this is called.
 
     Raises `Damaged` when the blob is not whole.
     """
     try:
-        return storage.current().read(grant.blob, 0, grant.size_bytes, grant.size_bytes)
+        whole = grant.size_bytes
+        return storage.current().read(grant.blob, 0, whole, whole, pace)
     except BlobMissing as error:
         raise Damaged from error
 
 
-def send_archive(name: str, archive: Iterator[bytes]) -> Response:
-    """Answer with a ZIP as an attachment, while it is being made; its size nobody knows before.
+def is_whole(grant: Grant) -> bool:
+    """Whether the blob of `grant` is there, with its full length."""
+    try:
+        opened = pieces(grant)
+    except Damaged:
+        return False
+    if close := getattr(opened, "close", None):
+        close()
+    return True
 
-    The caller has put it into the audit log. Raises `Busy` when too many transfers run.
+
+def checked(grant: Grant, came: Iterator[bytes]) -> Iterator[bytes]:
+    """The same pieces; raises `Damaged` at their end where they are not what was uploaded."""
+    digest = hashlib.sha256()
+    for piece in came:
+        digest.update(piece)
+        yield piece
+    if digest.digest() != grant.sha256:
+        raise Damaged
+
+
+def send_archive(
+    name: str,
+    archive: Iterator[bytes],
+    size_bytes: int | None = None,
+    note: Callable[[], None] = lambda: None,
+) -> Response:
+    """Answer with a ZIP as an attachment, while it is being made; `size_bytes` where it is known.
+
+    `note` puts it into the audit log, once it is certain that it can begin. What `archive`
+    raises cuts the connection. Raises `Busy` when too many transfers run.
     """
     give_slot_back = take_slot()
+    try:
+        note()
+    except BaseException:
+        give_slot_back()
+        raise
     headers = Headers(
         [
             ("Content-Type", "application/zip"),
             ("Content-Disposition", attachment(name)),
+            # What is made on the way out cannot be had in parts.
+            ("Accept-Ranges", "none"),
             *_PRIVATE,
         ]
     )
+    if size_bytes is not None:
+        headers["Content-Length"] = str(size_bytes)
     response = _Answer(status=200, headers=headers, direct_passthrough=True)
     response.response = _Transfer(archive, give_slot_back)
     return response

@@ -20,6 +20,7 @@ from portal.storage.base import BlobMissing, Stored
 from portal.storage.files import INCOMING, make_directory, refusal
 from portal.storage.growing import Digests, LocalGrowing
 from portal.storage.incoming import LocalIncoming
+from portal.storage.pace import Pace
 from portal.storage.reading import Reader
 
 _BLOB = re.compile(r"[0-9a-f]{32}/(?:\.incoming/)?[0-9a-f]{32}")
@@ -69,7 +70,9 @@ class LocalStorage:
                 return place.stat().st_size
         return 0
 
-    def read(self, blob: str, start: int, length: int, size_bytes: int) -> Iterator[bytes]:
+    def read(
+        self, blob: str, start: int, length: int, size_bytes: int, pace: Pace | None = None
+    ) -> Iterator[bytes]:
         try:
             descriptor = os.open(self._path(blob), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except FileNotFoundError as error:
@@ -79,7 +82,7 @@ class LocalStorage:
         if os.fstat(descriptor).st_size != size_bytes:
             os.close(descriptor)
             raise BlobMissing(blob)
-        return Reader(descriptor, start, length, self._reading)
+        return Reader(descriptor, start, length, self._reading, pace or Pace())
 
     def remove(self, blob: str) -> None:
         with suppress(FileNotFoundError):

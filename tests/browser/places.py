@@ -79,6 +79,10 @@ class Stage:
             Place("documents-too-large", ALICE, "/documents", self._choose_too_large),
             Place("documents-uploading", ALICE, "/documents", self._upload_slowly),
             Place("documents-same-name", ALICE, "/documents", self._upload_again),
+            Place("documents-selected", ALICE, "/documents", _select),
+            Place("documents-shortcuts", ALICE, "/documents", _open_shortcuts),
+            Place("share-several", ALICE, "/documents", _share_several),
+            Place("share-several-created", ALICE, "/documents", _make_several_links),
             Place("documents-deleted", BOB, "/documents", self._delete),
             Place("documents-empty", CAROL, "/documents"),
             Place("documents-new-folder", ALICE, "/documents", _open_new_folder),
@@ -483,6 +487,29 @@ def _make_link(page: Page) -> None:
 
 def _tick(page: Page) -> None:
     page.locator("tbody .tick").first.check()
+
+
+def _select(page: Page) -> None:
+    page.locator("tbody .tick").first.check()
+    page.locator("tbody .tick").nth(2).check()
+    page.locator("[data-selection-count]", has_text="2 documents").wait_for()
+
+
+def _open_shortcuts(page: Page) -> None:
+    page.keyboard.press("?")
+    page.get_by_role("dialog").wait_for()
+
+
+def _share_several(page: Page) -> None:
+    _select(page)
+    page.get_by_role("button", name="Share", exact=True).click()
+    page.get_by_role("heading", name="Share 2 documents").wait_for()
+
+
+def _make_several_links(page: Page) -> None:
+    _share_several(page)
+    page.get_by_role("button", name="Make the links").click()
+    page.get_by_role("heading", name="The links are ready").wait_for()
 
 
 def _confirm_empty(page: Page) -> None:

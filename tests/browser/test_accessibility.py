@@ -122,6 +122,8 @@ def test_every_page_has_a_place_in_this_test() -> None:
         "sharing/gone.html",
         "sharing/index.html",
         "sharing/landing.html",
+        "sharing/several.html",
+        "sharing/several_created.html",
     }
 
 

@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,8 @@ def test_every_command_of_the_page_works(portal: LivePortal, tmp_path: Path) -> 
         assert done.returncode == 0, (command, done.stderr)
         return json.loads(done.stdout) if done.stdout.startswith((b"{", b"[")) else done.stdout
 
-    upload, listing, show, download, rename, delete, restore, share, links, revoke = commands()
+    upload, listing, show, download, several, rename, delete, *others = commands()
+    restore, share, links, revoke = others
     (document,) = run(upload)["documents"]
     known["id"] = document["id"]
     assert document in run(listing)["documents"]
@@ -66,6 +68,10 @@ def test_every_command_of_the_page_works(portal: LivePortal, tmp_path: Path) -> 
     (tmp_path / "deed.pdf").unlink()
     run(download)
     assert (tmp_path / "deed.pdf").read_bytes() == DEED
+    known["other"] = run(upload)["documents"][0]["id"]
+    run(several)
+    (made,) = tmp_path.glob("Documents *.zip")
+    assert zipfile.ZipFile(made).namelist() == ["deed.pdf", "deed (2).pdf"]
     assert run(rename)["name"] == "house.pdf"
     assert run(delete) == {"id": known["id"]}
     assert run(restore)["id"] == known["id"]

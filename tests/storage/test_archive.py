@@ -55,7 +55,7 @@ def test_bytes_come_while_the_archive_is_being_made() -> None:
     def pieces(name: str) -> Iterator[bytes]:
         for number in range(3):
             made.append(f"{name}{number}")
-            yield b"x" * 1000
+            yield b"x" * 100_000
 
     running = archive.stream(Member(name, NOON, pieces(name)) for name in "ab")
     next(running)
@@ -191,3 +191,79 @@ def test_twins_are_numbered_whatever_their_case() -> None:
         "a (2)",
     ]
     assert paths.take("Trash", "a.pdf") == "Trash/a.pdf"
+
+
+def test_folder_keeps_its_dots_when_it_is_numbered() -> None:
+    paths = Paths()
+    assert paths.take_folder("", "v1.0") == "v1.0"
+    assert paths.take_folder("", "V1.0") == "V1.0 (2)"
+    assert paths.take("", "v1.0") == "v1 (3).0"
+    assert paths.take_folder("Taxes", "..") == "Taxes/document"
+
+
+# The length, which is said before the first byte
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.text(st.characters(codec="utf-8"), min_size=1, max_size=40), st.binary(max_size=300)
+        ),
+        max_size=20,
+    )
+)
+def test_length_is_known_before_the_first_byte(contents: list[tuple[str, bytes]]) -> None:
+    paths = Paths()
+    named = [(paths.take("a", name), content) for name, content in contents]
+    made = b"".join(archive.stream(Member(path, NOON, [data], len(data)) for path, data in named))
+    assert archive.length_of((path, len(data)) for path, data in named) == len(made)
+    assert [(i.filename, i.file_size) for i in zipfile.ZipFile(io.BytesIO(made)).infolist()] == [
+        (path, len(data)) for path, data in named
+    ]
+
+
+@pytest.mark.parametrize("size", [2**32 - 2, 2**32 - 1, 2**32, 2**32 + 5])
+def test_length_is_known_around_four_gibibytes(size: int) -> None:
+    piece = bytes(1024 * 1024)
+
+    def pieces() -> Iterator[bytes]:
+        whole, rest = divmod(size, len(piece))
+        yield from (piece for _ in range(whole))
+        yield piece[:rest]
+
+    members = [Member("large", NOON, pieces(), size), Member("after", NOON, [b"here"], 4)]
+    length = sum(len(each) for each in archive.stream(members))
+    assert archive.length_of([("large", size), ("after", 4)]) == length
+
+
+@pytest.mark.parametrize("count", [65_534, 65_535, 65_536])
+def test_length_is_known_around_sixteen_bits_of_files(count: int) -> None:
+    contents = [(str(number), 0) for number in range(count)]
+    made = b"".join(archive.stream(Member(path, NOON, (), 0) for path, _ in contents))
+    assert archive.length_of(contents) == len(made)
+    assert len(zipfile.ZipFile(io.BytesIO(made)).infolist()) == count
+
+
+@pytest.mark.parametrize("came", [b"", b"four", b"four and more"])
+def test_member_of_another_length_than_it_said_gives_no_whole_archive(came: bytes) -> None:
+    parts: list[bytes] = []
+    with pytest.raises(archive.WrongSize):
+        parts.extend(archive.stream([Member("a", NOON, [came], 5), Member("b", NOON, [b"b"], 1)]))
+    with pytest.raises(zipfile.BadZipFile):
+        zipfile.ZipFile(io.BytesIO(b"".join(parts)))
+
+
+def test_empty_folder_is_a_folder(tmp_path: Path) -> None:
+    made = b"".join(archive.stream([Member("Taxes/2026/", NOON, (), 0)]))
+    assert archive.length_of([("Taxes/2026/", 0)]) == len(made)
+    with zipfile.ZipFile(io.BytesIO(made)) as found:
+        assert found.infolist()[0].is_dir()
+        found.extractall(tmp_path)
+    assert (tmp_path / "Taxes" / "2026").is_dir()
+
+
+def test_short_pieces_travel_together() -> None:
+    members = [Member(str(number), NOON, [b"x"], 1) for number in range(1000)]
+    parts = list(archive.stream(members))
+    assert len(parts) < 20
+    assert max(map(len, parts)) < 16 * 1024

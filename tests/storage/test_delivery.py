@@ -522,7 +522,7 @@ def three_slots(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_memory_of_a_transfer_is_one_chunk(alice: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("portal.storage.reading._QUICK_SECONDS", 0)
+    monkeypatch.setattr("portal.storage.pace._QUICK_SECONDS", 0)
     path = alice.upload("long.bin", LONG)["download_url"]
     response = alice.get(path, buffered=False)
     lengths = [len(piece) for piece in response.response]

@@ -20,9 +20,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from portal.errors import NoSpace, StorageUnavailable
-from portal.storage import blocks, reading
-from portal.storage.base import CHUNK, LARGEST_CHUNK, BlobMissing, Incoming
+from portal.storage import blocks, pace, reading
+from portal.storage.base import BlobMissing, Incoming
 from portal.storage.local import LocalStorage
+from portal.storage.pace import CHUNK, LARGEST_CHUNK
 
 OWNER = uuid.UUID("5b0c7a1e-6f3d-4a6c-9d55-2f1b7c8d9e0f")
 MIB = 1024 * 1024
@@ -280,21 +281,21 @@ def test_any_span_is_read_whole(storage: LocalStorage, start: int, length: int) 
 def test_quick_reader_gets_larger_pieces_and_a_slow_one_small_ones_again(
     storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "_QUICK_SECONDS", 60)
-    monkeypatch.setattr(reading, "_BUFFERED", 2 * CHUNK)
+    monkeypatch.setattr(pace, "_QUICK_SECONDS", 60)
+    monkeypatch.setattr(pace, "_BUFFERED", 2 * CHUNK)
     pieces = storage.read(store(storage, LONG), 0, len(LONG), len(LONG))
     grown = [len(next(pieces)) for _ in range(9)]
     # The first ones may only have gone into the buffers on the way to a slow reader.
     assert grown == [CHUNK, CHUNK, *(n * CHUNK for n in (2, 4, 8, 16, 32, 64)), LARGEST_CHUNK]
-    monkeypatch.setattr(reading, "_QUICK_SECONDS", 0)
+    monkeypatch.setattr(pace, "_QUICK_SECONDS", 0)
     assert len(next(pieces)) == CHUNK
 
 
 def test_pieces_stay_small_while_many_read(
     storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "_QUICK_SECONDS", 60)
-    monkeypatch.setattr(reading, "_BUFFERED", 0)
+    monkeypatch.setattr(pace, "_QUICK_SECONDS", 60)
+    monkeypatch.setattr(pace, "_BUFFERED", 0)
     monkeypatch.setattr(reading, "_FEW_READERS", 2)
     blob = store(storage, LONG)
     first, second, third = (storage.read(blob, 0, len(LONG), len(LONG)) for _ in range(3))

@@ -1,0 +1,71 @@
+"""What is done with several documents in one go: all of it, or nothing."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from portal.access import Person
+from portal.database import transaction
+from portal.documents import folders, lifecycle
+from portal.documents.folders import FolderFacts, Moved
+from portal.errors import Invalid
+from portal.models import Document
+
+#: All are changed in one transaction, which keeps everybody else who writes waiting.
+MOST = 500
+
+
+def trash(
+    person: Person, document_ids: Sequence[uuid.UUID], folder_ids: Sequence[uuid.UUID] = ()
+) -> tuple[Sequence[Document], Sequence[FolderFacts]]:
+    """Move documents and folders to the trash; links stop until they are restored.
+
+    Raises, having changed nothing, what `lifecycle.trash` and `folders.trash` raise for any of
+    them, and `Invalid` for none or for more than `MOST`.
+    """
+    chosen = _chosen(document_ids, folder_ids)
+    with transaction():
+        # Documents first: one that lies in one of the folders went by itself.
+        documents = [lifecycle.trash(person, each) for each in chosen.documents]
+        return documents, [folders.trash(person, each) for each in chosen.folders]
+
+
+def restore(
+    person: Person, document_ids: Sequence[uuid.UUID], folder_ids: Sequence[uuid.UUID] = ()
+) -> tuple[Sequence[Document], Sequence[FolderFacts]]:
+    """Take documents and folders out of the trash; as `trash`."""
+    chosen = _chosen(document_ids, folder_ids)
+    with transaction():
+        # Folders first: documents go back to where they were.
+        back = [folders.restore(person, each) for each in chosen.folders]
+        return [lifecycle.restore(person, each) for each in chosen.documents], back
+
+
+def move(
+    person: Person, document_ids: Sequence[uuid.UUID], folder_id: uuid.UUID | None
+) -> Sequence[Moved]:
+    """Move documents into a folder of the same person's, or to the top; as `trash`."""
+    chosen = _chosen(document_ids)
+    with transaction():
+        return [folders.move_document(person, each, folder_id) for each in chosen.documents]
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    documents: Sequence[uuid.UUID]
+    folders: Sequence[uuid.UUID]
+
+
+def _chosen(document_ids: Sequence[uuid.UUID], folder_ids: Sequence[uuid.UUID] = ()) -> _Chosen:
+    # In one order, so that two who choose the same ones wait for each other.
+    chosen = _Chosen(sorted(set(document_ids)), sorted(set(folder_ids)))
+    total = len(chosen.documents) + len(chosen.folders)
+    if not total:
+        problem = "Choose at least one document."
+        raise Invalid(problem, cure="", errors={"id": problem})
+    if total > MOST:
+        problem = f"At most {MOST} documents can be changed in one go. Choose fewer."
+        raise Invalid(problem, cure="", errors={"id": problem})
+    return chosen

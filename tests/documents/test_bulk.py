@@ -1,0 +1,264 @@
+"""Several documents in one go: deleted, restored, moved; all of them or none."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from conftest import Browser
+from documents.folders_stage import folder, put_into, trash_folder
+from portal.documents import bulk, bulk_views
+from portal.extensions import db
+from portal.models import Document, Folder
+from stage import NOTHING, at_once, database_dump, events, facts, program, twins
+
+DELETE, RESTORE, MOVE = "/documents/delete", "/documents/restore", "/documents/move"
+
+
+def ids(*documents: dict[str, Any]) -> dict[str, list[str]]:
+    return {"id": [each["id"] for each in documents]}
+
+
+@pytest.fixture
+def three(alice: Browser) -> list[dict[str, Any]]:
+    return [alice.upload(f"{name}.txt", name.encode()) for name in ("one", "two", "three")]
+
+
+def listed(browser: Browser) -> set[str]:
+    return names(browser, "/documents")
+
+
+def in_trash(browser: Browser) -> set[str]:
+    return names(browser, "/trash")
+
+
+def names(browser: Browser, path: str) -> set[str]:
+    page = browser.get(path, headers={"Accept": "application/json"}).get_json()
+    return {each["name"] for each in page["documents"]}
+
+
+def undo_fields(page: str) -> tuple[str, list[str]]:
+    """Where the button that takes it back leads, and the ids it sends."""
+    found = re.search(r'<form [^>]*action="(/documents/restore)">.*?</form>', page, re.DOTALL)
+    assert found, page
+    return found[1], re.findall(r'name="id" value="([^"]+)"', found[0])
+
+
+def test_several_go_to_the_trash_and_come_back_together(
+    app: Flask, alice: Browser, three: Any
+) -> None:
+    answer = alice.post(DELETE, {**ids(*three[:2]), "q": "o", "sort": "name", "order": "asc"})
+    assert answer.status_code == 303
+    assert answer.location == "/documents?q=o&sort=name&order=asc"
+    assert in_trash(alice) == {"one.txt", "two.txt"}
+    assert listed(alice) == {"three.txt"}
+    page = alice.get(answer.location).text
+    assert "2 documents are in the trash." in page
+    where, chosen = undo_fields(page)
+    assert alice.post(where, {"id": chosen}).status_code == 303
+    assert listed(alice) == {"one.txt", "two.txt", "three.txt"}
+    assert "2 documents are back in your documents." in alice.get("/documents").text
+    for action in ("document.trashed", "document.restored"):
+        assert {each.detail["name"] for each in events(app, action)} == {"one.txt", "two.txt"}
+
+
+def test_one_is_called_by_its_name(alice: Browser, three: Any) -> None:
+    alice.post(DELETE, ids(three[0]))
+    assert "“one.txt” is in the trash." in alice.get("/documents").text
+
+
+def test_more_than_a_cookie_holds_are_deleted_without_the_button(
+    alice: Browser, three: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk_views, "_MOST_UNDONE", 2)
+    alice.post(DELETE, ids(*three))
+    page = alice.get("/documents").text
+    assert "3 documents are in the trash." in page
+    assert RESTORE not in page
+
+
+def test_cookie_holds_as_many_as_the_button_takes_back(alice: Browser) -> None:
+    many = [alice.upload(f"{number}.txt", b"x") for number in range(bulk_views._MOST_UNDONE)]
+    answer = alice.post(DELETE, ids(*many))
+    cookie = answer.headers["Set-Cookie"]
+    assert len(cookie) < 4000
+    _, chosen = undo_fields(alice.get("/documents").text)
+    assert len(chosen) == len(many)
+
+
+@pytest.mark.parametrize("path", [DELETE, RESTORE, MOVE])
+def test_one_that_is_not_theirs_keeps_all_as_they_are(
+    app: Flask, alice: Browser, bob: Browser, three: Any, path: str
+) -> None:
+    own = bob.upload("own.txt", b"own")
+    if path == RESTORE:
+        bob.post(DELETE, ids(own))
+        alice.post(DELETE, ids(*three))
+    else:
+        gone = bob.upload("gone.txt", b"gone")
+        bob.post(DELETE, ids(gone))
+        assert bob.post(path, {**ids(own, gone), "folder": ""}).status_code == 404
+    single = facts(bob.post(f"/documents/{NOTHING}/delete"))
+    for other in (three[0]["id"], NOTHING):
+        before = database_dump(app, "audit_events", "audit_head", "sessions")
+        denied = len(events(app, "access.denied"))
+        answer = bob.post(path, {"id": [own["id"], other], "folder": ""})
+        assert facts(answer) == single
+        assert database_dump(app, "audit_events", "audit_head", "sessions") == before
+        assert len(events(app, "access.denied")) == denied + 1
+
+
+@pytest.mark.parametrize("path", [DELETE, RESTORE, MOVE])
+def test_none_or_too_many_are_refused_with_the_rule(
+    alice: Browser, three: Any, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "MOST", 2)
+    nothing = alice.post(path, {"folder": ""})
+    assert nothing.status_code == 422
+    assert "Choose at least one document." in nothing.text
+    many = alice.post(path, {**ids(*three), "folder": ""})
+    assert many.status_code == 422
+    assert "At most 2 documents" in many.text
+    assert listed(alice) == {"one.txt", "two.txt", "three.txt"}
+
+
+@pytest.mark.parametrize("path", [DELETE, RESTORE, MOVE])
+def test_visitor_and_a_form_without_token_change_nothing(
+    app: Flask, alice: Browser, visitor: Browser, three: Any, path: str
+) -> None:
+    fields = {**ids(*three), "folder": ""}
+    before = database_dump(app, "sessions")
+    assert visitor.post(path, fields).location.startswith("/login?next=")
+    assert alice.client.post(path, data=fields).status_code == 400
+    assert alice.get(path).status_code == (404 if path == MOVE else 405)  # it asks where to
+    assert database_dump(app, "sessions") == before
+
+
+def test_document_named_twice_is_deleted_once(app: Flask, alice: Browser, three: Any) -> None:
+    assert alice.post_json(DELETE, ids(three[0], three[0])).get_json() == {"ids": [three[0]["id"]]}
+    assert len(events(app, "document.trashed")) == 1
+
+
+def test_two_who_delete_the_same_ones_at_once_delete_them_once(
+    app: Flask, alice: Browser, three: Any
+) -> None:
+    token = alice.token()
+    tabs = twins(alice, 4)
+    orders = (three, three[::-1])
+
+    def delete(number: int) -> int:
+        data, headers = ids(*orders[number % 2]), {"X-CSRFToken": token}
+        return tabs[number].client.post(DELETE, data=data, headers=headers).status_code
+
+    assert sorted(at_once(4, delete)) == [303, 404, 404, 404]
+    assert len(events(app, "document.trashed")) == 3
+
+
+# Moving
+
+
+def test_several_are_moved_into_a_folder_and_to_the_top(
+    app: Flask, alice: Browser, three: Any
+) -> None:
+    taxes = folder(app, alice, "Taxes")
+    answer = alice.post_json(MOVE, {**ids(*three[:2]), "folder": taxes})
+    assert answer.status_code == 201
+    assert {each["name"] for each in answer.get_json()["documents"]} == {"one.txt", "two.txt"}
+    assert placed(app) == {"one.txt": "Taxes", "two.txt": "Taxes", "three.txt": None}
+    assert alice.post(MOVE, {**ids(*three), "folder": ""}).status_code == 303
+    assert set(placed(app).values()) == {None}
+    moved = [(each.detail["name"], each.detail["place"]) for each in events(app, "document.moved")]
+    assert sorted(moved[:2]) == [("one.txt", "Taxes"), ("two.txt", "Taxes")]
+    assert sorted(moved[2:]) == [("one.txt", ""), ("two.txt", "")]
+
+
+def test_move_can_be_taken_back(app: Flask, alice: Browser, three: Any) -> None:
+    taxes, house = folder(app, alice, "Taxes"), folder(app, alice, "House")
+    for each in three[:2]:
+        put_into(app, each, taxes)
+    alice.post(MOVE, {**ids(*three[:2]), "folder": house})
+    page = alice.get("/documents").text
+    assert "2 documents are in “House” now." in page
+    assert "Moved “one.txt” to the folder “House”" in alice.get(three[0]["url"]).text
+    form = re.search(r'<form [^>]*action="/documents/move">.*?</form>', page, re.DOTALL)
+    assert form
+    fields = {
+        name: re.findall(rf'name="{name}" value="([^"]*)"', form[0]) for name in ("id", "folder")
+    }
+    assert fields["folder"] == [taxes]
+    assert alice.post(MOVE, fields).status_code == 303
+    assert placed(app) == {"one.txt": "Taxes", "two.txt": "Taxes", "three.txt": None}
+    alice.get("/documents")
+    # From several places nobody can bring them back in one go.
+    alice.post(MOVE, {**ids(*three), "folder": ""})
+    page = alice.get("/documents").text
+    assert "3 documents are at the top now." in page
+    assert 'action="/documents/move"' not in page
+
+
+def placed(app: Flask) -> dict[str, str | None]:
+    """In which folder each document lies."""
+    with app.app_context():
+        rows = db.session.execute(
+            select(Document.name, Folder.name).outerjoin(Folder, Folder.id == Document.folder_id)
+        )
+        return {name: place for name, place in rows}  # noqa: C416 - a dict of rows is not typed
+
+
+def test_nothing_goes_into_a_folder_that_is_not_ones_own(
+    app: Flask, alice: Browser, bob: Browser, three: Any
+) -> None:
+    theirs = folder(app, bob, "Theirs")
+    gone = folder(app, alice, "Gone")
+    trash_folder(app, gone)
+    for target in (theirs, gone, NOTHING):
+        assert alice.post(MOVE, {**ids(*three), "folder": target}).status_code == 404
+    assert set(placed(app).values()) == {None}
+
+
+@pytest.mark.parametrize("fields", [{}, {"folder": "x"}, {"folder": ["", ""]}])
+def test_move_without_a_place_is_a_mistake(
+    app: Flask, alice: Browser, three: Any, fields: dict[str, Any]
+) -> None:
+    taxes = folder(app, alice, "Taxes")
+    put_into(app, three[0], taxes)
+    assert alice.post(MOVE, {**ids(*three), **fields}).status_code == 400
+    assert placed(app)["one.txt"] == "Taxes"
+
+
+def test_programs_need_the_right_to_write(alice: Browser, three: Any) -> None:
+    reader, writer = program(alice, "documents:read"), program(alice, "documents:write")
+    for path in (DELETE, RESTORE, MOVE):
+        fields = {**ids(*three), "folder": ""}
+        assert reader.post(path, fields).status_code == 403
+    assert writer.post(MOVE, {**ids(*three), "folder": ""}).status_code == 201
+    assert set(writer.post(DELETE, ids(*three)).get_json()["ids"]) == set(ids(*three)["id"])
+    assert len(writer.post(RESTORE, ids(*three)).get_json()["documents"]) == 3
+
+
+def test_folders_go_and_come_back_with_the_documents_beside_them(
+    app: Flask, alice: Browser, three: Any
+) -> None:
+    taxes = folder(app, alice, "Taxes")
+    put_into(app, three[0], taxes)
+    chosen = {**ids(three[1]), "folder": [taxes]}
+    assert alice.post(DELETE, chosen).status_code == 303
+    assert listed(alice) == {"three.txt"}
+    assert "2 things are in the trash." in alice.get("/documents").text
+    assert alice.post(RESTORE, chosen).status_code == 303
+    inside = names(alice, f"/documents?folder={taxes}")
+    assert (listed(alice), inside) == ({"two.txt", "three.txt"}, {"one.txt"})
+
+
+def test_place_for_several_is_chosen_on_a_page(alice: Browser, bob: Browser, three: Any) -> None:
+    made = alice.post_json("/folders", {"name": "Taxes"}).get_json()
+    query = "&".join(f"id={each['id']}" for each in three)
+    page = alice.get(f"/documents/move?{query}&at={made['id']}").text
+    assert "Move “3 documents”" in page
+    assert page.count('name="id"') == 3
+    assert bob.get(f"/documents/move?{query}").status_code == 404
+    assert alice.get("/documents/move").status_code == 404
