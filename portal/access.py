@@ -152,16 +152,6 @@ def folder_to_fill(person: Person, folder_id: uuid.UUID) -> Folder:
     return folder
 
 
-def own_folder_id(person: Person, row: int) -> str | None:
-    """The public id of a folder of `person`'s own, by its row; None where it is in the trash."""
-    found = db.session.scalar(
-        select(Folder.public_id).where(
-            Folder.id == row, Folder.owner_id == person.user_id, Folder.trashed_at.is_(None)
-        )
-    )
-    return None if found is None else str(found)
-
-
 def documents_for(person: Person, document_ids: Sequence[uuid.UUID]) -> Sequence[Document]:
     """As `document_for`, for each of several in that order, or for none."""
     rows = db.session.scalars(

@@ -6,12 +6,14 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sqlalchemy.orm import Session
+
 from portal import access, audit
 from portal.access import Person
 from portal.database import transaction
 from portal.documents import lifecycle
 from portal.errors import Invalid
-from portal.models import Document
+from portal.models import Document, Folder
 
 #: All are changed in one transaction, which keeps everybody else who writes waiting.
 MOST = 500
@@ -40,17 +42,17 @@ class Moved:
     documents: Sequence[Document]
     #: The name of the folder they are in; empty for the top.
     place: str
-    #: The rows of the folders they were in, None for the top.
-    before: frozenset[int | None]
+    #: The one place all of them were in, as a form names it; None where there were several.
+    before: str | None
 
 
 def move(person: Person, document_ids: Sequence[uuid.UUID], folder_id: uuid.UUID | None) -> Moved:
     """Move documents into a folder of the same person's, or to the top; as `trash`."""
-    with transaction():
+    with transaction() as session:
         folder = None if folder_id is None else access.folder_to_fill(person, folder_id)
         row, place = (None, "") if folder is None else (folder.id, folder.name)
         documents = [access.document_for(person, each) for each in _chosen(document_ids)]
-        moved = Moved(documents, place, frozenset(each.folder_id for each in documents))
+        moved = Moved(documents, place, _one_place(session, documents))
         for document in documents:
             if document.folder_id != row:
                 document.folder_id = row
@@ -64,12 +66,12 @@ def move(person: Person, document_ids: Sequence[uuid.UUID], folder_id: uuid.UUID
     return moved
 
 
-def came_from(person: Person, moved: Moved) -> str | None:
-    """The one place all of them were in, as a form names it; None where there were several."""
-    if len(moved.before) != 1:
+def _one_place(session: Session, documents: Sequence[Document]) -> str | None:
+    rows = {each.folder_id for each in documents}
+    if len(rows) != 1:
         return None
-    (row,) = moved.before
-    return "" if row is None else access.own_folder_id(person, row)
+    (row,) = rows
+    return "" if row is None else str(session.get_one(Folder, row).public_id)
 
 
 def _chosen(document_ids: Sequence[uuid.UUID]) -> Sequence[uuid.UUID]:

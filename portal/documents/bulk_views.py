@@ -66,11 +66,10 @@ def move_several() -> ResponseReturnValue:
         return _documents(stored)
     where = f"in “{moved.place}”" if moved.place else "at the top"
     text = f"{_called(stored)} {where} now."
-    before = service.came_from(current_user, moved)
-    if before is None:
+    if moved.before is None:
         flash(text, "success")
     else:
-        _offer_undo(text, "bulk.move_several", stored, folder=before)
+        _offer_undo(text, "bulk.move_several", stored, folder=moved.before)
     return redirect(_back(), 303)
 
 
