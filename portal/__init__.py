@@ -28,12 +28,14 @@ from portal import (
     storage,
 )
 from portal.accounts.views import accounts
+from portal.admin.retention_views import admin_retention
 from portal.admin.views import admin
 from portal.api.uploads import api
 from portal.audit import journal, refusals
 from portal.config import Settings
 from portal.cookie import CookieSessions
 from portal.documents import intake, resumable
+from portal.documents.retention_views import retention
 from portal.documents.views import documents
 from portal.extensions import csrf, login_manager, migrate
 from portal.extensions import db as _db
@@ -75,6 +77,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(documents)
     app.register_blueprint(sharing)
     app.register_blueprint(admin)
+    app.register_blueprint(admin_retention)
+    app.register_blueprint(retention)
     app.register_blueprint(api)
 
     hops = settings.trusted_proxies

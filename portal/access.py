@@ -39,6 +39,7 @@ from portal.extensions import db
 from portal.models import (
     ApiToken,
     Document,
+    Folder,
     OpenUpload,
     Role,
     Scan,
@@ -480,6 +481,20 @@ def directory_for(admin: Person, owner_id: uuid.UUID) -> User:
     if owner is None:
         raise NotFound
     return owner
+
+
+def folder_for(person: Person, folder_id: uuid.UUID) -> Folder:
+    """A live folder of `person`'s own; else the `NotFound` of a folder that never was."""
+    folder = db.session.execute(
+        select(Folder).where(
+            Folder.public_id == folder_id,
+            Folder.owner_id == person.user_id,
+            Folder.trashed_at.is_(None),
+        )
+    ).scalar_one_or_none()
+    if folder is None:
+        raise _denied(None)
+    return folder
 
 
 def own_account(person: Person) -> User:

@@ -62,6 +62,13 @@ class Action(StrEnum):
     TRASHED = "document.trashed"
     RESTORED = "document.restored"
     PURGED = "document.purged"
+    DELETION_REFUSED = "document.deletion_refused"
+    MOVE_REFUSED = "document.move_refused"
+    HOLD_PLACED = "legal_hold.placed"
+    HOLD_RELEASED = "legal_hold.released"
+    HOLDS_LISTED = "admin.holds_listed"
+    RETENTION_SET = "retention.set"
+    RETENTION_REMOVED = "retention.removed"
     LINK_CREATED = "share_link.created"
     LINK_USED = "share_link.used"
     LINK_UNLOCKED = "share_link.unlocked"
@@ -121,9 +128,16 @@ _SENTENCES: dict[str, str] = {
     Action.DOWNLOAD_BLOCKED: "A download of “{name}” was refused, as malware was found in it",
     Action.INFECTED: "Malware was found in “{name}”: {threat}",
     Action.RENAMED: "Renamed “{old_name}” to “{name}”",
-    Action.TRASHED: "Moved “{name}” to the trash",
+    Action.TRASHED: "Moved “{name}” to the trash{by_rule}",
     Action.RESTORED: "Restored “{name}” from the trash",
     Action.PURGED: "Deleted “{name}” for ever",
+    Action.DELETION_REFUSED: "Was refused to delete “{name}”: {reason}",
+    Action.MOVE_REFUSED: "Was refused to take “{name}” out of its folder: {reason}",
+    Action.HOLD_PLACED: "Placed a legal hold on {place}",
+    Action.HOLD_RELEASED: "Released the legal hold on {place}",
+    Action.HOLDS_LISTED: "Looked at the list of legal holds",
+    Action.RETENTION_SET: "Set the rule for {place}: {rule}",
+    Action.RETENTION_REMOVED: "Removed the rule for {place}: {rule}",
     Action.LINK_CREATED: "Made a link{label} for “{name}”",
     Action.LINK_USED: "Started a download of “{name}” through the link{label}",
     Action.LINK_UNLOCKED: "Entered the password of the link{label}",
@@ -135,7 +149,13 @@ _SENTENCES: dict[str, str] = {
 
 
 #: Reasons as they stand in the log, for people.
-_REASONS: dict[Any, str] = {"throttled": "too many tries", "wrong": "it was wrong"}
+_REASONS: dict[Any, str] = {
+    "throttled": "too many tries",
+    "wrong": "it was wrong",
+    "held": "a legal hold keeps it",
+    "kept": "a rule keeps it",
+    "stays": "a legal hold or a rule keeps them",
+}
 
 
 def sentence(action: str, owner: str, detail: str) -> str:
@@ -149,6 +169,7 @@ def sentence(action: str, owner: str, detail: str) -> str:
     label = str(facts.get("label") or "")
     facts["label"] = f" “{label}”" if label else ""
     facts["through"] = f" through the link{facts['label']}" if "link" in facts else ""
+    facts["by_rule"] = f", by the rule for {facts.get('place')}" if "rule" in facts else ""
     kind = facts.get("type_mismatch")
     facts["misnamed"] = f", which is something else by its content: {kind}" if kind else ""
     token = facts.get("token")

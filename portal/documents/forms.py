@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from flask_wtf import FlaskForm
-from wtforms import MultipleFileField, StringField, TextAreaField
-from wtforms.validators import InputRequired, Length
+from wtforms import IntegerField, MultipleFileField, StringField, TextAreaField
+from wtforms.validators import InputRequired, Length, Optional
 
 
 class UploadForm(FlaskForm):
@@ -21,3 +21,11 @@ class UploadForSomebodyForm(UploadForm):
 
 class RenameForm(FlaskForm):
     name = StringField("Name", [InputRequired("Enter a name.")])
+
+
+class DeleteAfterForm(FlaskForm):
+    delete_after_days = IntegerField(
+        "Delete after, in days",
+        [Optional()],
+        description="Counted from the day a document was added. Empty for never.",
+    )

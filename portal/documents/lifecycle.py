@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 
 from portal import audit
 from portal.access import (
@@ -17,9 +18,19 @@ from portal.access import (
 )
 from portal.config import Settings
 from portal.database import transaction
-from portal.documents import media_types, names
+from portal.documents import keeping, media_types, names
 from portal.errors import Invalid, UploadRejected
-from portal.models import DiscardedBlob, Document, ShareLink, User, Version, utcnow
+from portal.extensions import db
+from portal.models import (
+    DiscardedBlob,
+    Document,
+    Folder,
+    LegalHold,
+    ShareLink,
+    User,
+    Version,
+    utcnow,
+)
 
 #: Documents deleted in one transaction, so that others get their turn.
 _BATCH = 200
@@ -53,10 +64,15 @@ def rename(person: Person, document_id: uuid.UUID, raw_name: str, settings: Sett
 
 
 def trash(person: Person, document_id: uuid.UUID) -> Document:
-    """Move a document to the trash; its links stop until it is restored."""
-    document_for(person, document_id)
+    """Move a document to the trash; its links stop until it is restored.
+
+    Raises `Held` or `Kept` for one that must stay.
+    """
+    owner_id = document_for(person, document_id).owner_id
     with transaction():
+        keeping.stand_in_line([owner_id])
         document = document_for(person, document_id)
+        keeping.check_may_delete(document)
         document.trashed_at = utcnow()
         audit.record(
             audit.Action.TRASHED, document=document_id, owner=person.email, name=document.name
@@ -65,11 +81,19 @@ def trash(person: Person, document_id: uuid.UUID) -> Document:
 
 
 def restore(person: Person, document_id: uuid.UUID) -> Document:
-    """Take a document out of the trash."""
-    trashed_document_for(person, document_id)
+    """Take a document out of the trash, to where it was; to the top where that is gone.
+
+    Raises `Held` or `Kept` where it would leave a folder that keeps it.
+    """
+    owner_id = trashed_document_for(person, document_id).owner_id
     with transaction():
+        keeping.stand_in_line([owner_id])
         document = trashed_document_for(person, document_id)
-        document.trashed_at = None
+        if document.folder_id is not None and not _is_there(document.folder_id):
+            keeping.check_may_leave(document.owner_id, None, [document])
+            document.folder_id = None
+        document.trashed_at = document.trashed_with_id = None
+        document.restored_at = utcnow()
         audit.record(
             audit.Action.RESTORED, document=document_id, owner=person.email, name=document.name
         )
@@ -77,36 +101,86 @@ def restore(person: Person, document_id: uuid.UUID) -> Document:
 
 
 def purge(person: Person, document_id: uuid.UUID) -> None:
-    """Delete a trashed document for ever."""
-    trashed_document_for(person, document_id)
+    """Delete a trashed document for ever. Raises `Held` or `Kept` for one that must stay."""
+    owner_id = trashed_document_for(person, document_id).owner_id
     with transaction():
-        delete_for_ever([trashed_document_for(person, document_id).id])
+        keeping.stand_in_line([owner_id])
+        document = trashed_document_for(person, document_id)
+        keeping.check_may_delete(document)
+        delete_for_ever([document.id])
 
 
-def empty_trash(person: Person) -> int:
-    """Delete for ever whatever lies in `person`'s trash now; answers how many."""
-    emptied_at = utcnow()
+@dataclass(frozen=True, slots=True)
+class Emptied:
+    """How many documents are gone for ever, and how many had to stay in the trash."""
+
+    deleted: int
+    left: int
+
+
+def empty_trash(person: Person) -> Emptied:
+    """Delete for ever whatever lies in `person`'s trash now, but what is held or kept."""
+    deleted = delete_all_for_ever(
+        trashed_documents(person), Document.trashed_at <= utcnow(), owner_ids=[person.user_id]
+    )
+    left = db.session.scalar(
+        select(func.count())
+        .select_from(Document)
+        .where(trashed_documents(person), keeping.must_stay([person.user_id]))
+    )
+    db.session.commit()
+    if left:
+        audit.record_alone(
+            audit.Action.DELETION_REFUSED,
+            owner=person.email,
+            name="1 document" if left == 1 else f"{left} documents",
+            reason="stays",
+            count=left,
+        )
+    return Emptied(deleted, left or 0)
+
+
+def delete_all_for_ever(
+    *conditions: ColumnElement[bool], owner_ids: Sequence[int] | None = None
+) -> int:
+    """Delete the trashed documents that meet `conditions`, some at a time; answers how many.
+
+    What is held or kept stays. `owner_ids` are those of the documents, None for everybody's.
+    """
     total = 0
     while True:
-        with transaction() as session:
-            ids = session.scalars(
-                select(Document.id)
-                .where(trashed_documents(person), Document.trashed_at <= emptied_at)
-                .limit(_BATCH)
-            ).all()
-            delete_for_ever(ids)
-        total += len(ids)
-        if len(ids) < _BATCH:
+        ids = db.session.scalars(
+            select(Document.id)
+            .where(Document.trashed_at.is_not(None), ~keeping.must_stay(owner_ids), *conditions)
+            .limit(_BATCH)
+        ).all()
+        db.session.commit()
+        if not ids:
             return total
+        with transaction():
+            total += delete_for_ever(ids)
 
 
-def delete_for_ever(ids: Sequence[int]) -> None:
-    """Delete trashed documents, within a transaction: rows now, bytes later by the worker."""
+def delete_for_ever(ids: Sequence[int]) -> int:
+    """Delete trashed documents, within a transaction: rows now, bytes later by the worker.
+
+    The only place that deletes rows of documents and versions. Whatever was asked before, what is
+    held or kept at this moment stays. Answers how many are gone.
+    """
     with transaction() as session:
+        owners = session.scalars(
+            select(Document.owner_id).where(Document.id.in_(ids)).distinct()
+        ).all()
+        keeping.stand_in_line(owners)
         chosen = session.execute(
             select(Document, User.email)
             .join(User, User.id == Document.owner_id)
-            .where(Document.id.in_(ids), Document.trashed_at.is_not(None))
+            .where(
+                Document.id.in_(ids),
+                Document.trashed_at.is_not(None),
+                ~keeping.must_stay(owners),
+            )
+            .order_by(Document.id)
             .with_for_update(of=Document)
         ).all()
         for document, owner in chosen:
@@ -119,6 +193,11 @@ def delete_for_ever(ids: Sequence[int]) -> None:
                 update(ShareLink)
                 .where(ShareLink.document_id == document.id)
                 .values(document_id=None)
+            )
+            session.execute(
+                delete(LegalHold).where(
+                    LegalHold.document_id == document.id, LegalHold.released_at.is_not(None)
+                )
             )
             session.execute(delete(Version).where(Version.document_id == document.id))
             session.execute(delete(Document).where(Document.id == document.id))
@@ -134,3 +213,21 @@ def delete_for_ever(ids: Sequence[int]) -> None:
                 name=document.name,
                 size_bytes=freed,
             )
+        return len(chosen)
+
+
+def _is_there(folder_id: int) -> bool:
+    """Whether a folder and all that it lies in are outside the trash."""
+    above = (
+        select(Folder.id, Folder.parent_id, Folder.trashed_at)
+        .where(Folder.id == folder_id)
+        .cte("above", recursive=True)
+    )
+    above = above.union(
+        select(Folder.id, Folder.parent_id, Folder.trashed_at).join(
+            above, Folder.id == above.c.parent_id
+        )
+    )
+    return not db.session.scalar(
+        select(func.count()).select_from(above).where(above.c.trashed_at.is_not(None))
+    )
