@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session, aliased
 
 from portal import audit
@@ -195,18 +195,6 @@ def check_may_delete_account(owner_id: int) -> None:
             "A rule of retention keeps documents of this account, so it cannot be deleted yet.",
             cure="Wait until they need not be kept any more, or change the rule.",
         )
-
-
-def forget_places(session: Session, folder_ids: Sequence[int]) -> None:
-    """Remove what is left of released holds on folders that are deleted for ever.
-
-    The audit log goes on telling of them. A live one stays, and with it the folder's row.
-    """
-    session.execute(
-        delete(LegalHold).where(
-            LegalHold.folder_id.in_(folder_ids), LegalHold.released_at.is_not(None)
-        )
-    )
 
 
 def _one(

@@ -77,6 +77,20 @@ def must_stay(owner_ids: Sequence[int] | None = None) -> ColumnElement[bool]:
     )
 
 
+def folder_must_stay(owner_ids: Sequence[int] | None = None) -> ColumnElement[bool]:
+    """The condition on `Folder` for one whose row nobody can delete now; never NULL.
+
+    A hold covers it, or something that must stay lies right in it. What lies in folders in it
+    is asked of those.
+    """
+    held = _reach("held_folders", LegalHold, owner_ids, IS_LIVE)
+    return or_(
+        exists().where(held.c.folder_id == Folder.id).correlate(Folder),
+        exists().where(IS_LIVE, IS_WHOLE, LegalHold.owner_id == Folder.owner_id).correlate(Folder),
+        exists().where(Document.folder_id == Folder.id, must_stay(owner_ids)).correlate(Folder),
+    )
+
+
 def of(*conditions: ColumnElement[bool], owner_ids: Sequence[int]) -> dict[uuid.UUID, Keeping]:
     """Why the documents of those owners that meet `conditions` stay; one query for them all."""
     now = utcnow()

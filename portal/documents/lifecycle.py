@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, select, update
 
 from portal import audit
 from portal.access import (
@@ -14,7 +14,6 @@ from portal.access import (
     document_for,
     document_to_use,
     trashed_document_for,
-    trashed_documents,
 )
 from portal.config import Settings
 from portal.database import transaction
@@ -120,13 +119,10 @@ class Emptied:
 
 def empty_trash(person: Person) -> Emptied:
     """Delete for ever whatever lies in `person`'s trash now, but what is held or kept."""
-    deleted = delete_all_for_ever(
-        trashed_documents(person), Document.trashed_at <= utcnow(), owner_ids=[person.user_id]
-    )
+    mine = and_(Document.owner_id == person.user_id, Document.trashed_at.is_not(None))
+    deleted = delete_all_for_ever(mine, Document.trashed_at <= utcnow(), owner_ids=[person.user_id])
     left = db.session.scalar(
-        select(func.count())
-        .select_from(Document)
-        .where(trashed_documents(person), keeping.must_stay([person.user_id]))
+        select(func.count()).select_from(Document).where(mine, keeping.must_stay([person.user_id]))
     )
     db.session.commit()
     if left:

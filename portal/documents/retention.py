@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -219,18 +218,6 @@ def trash_what_is_due() -> int:
         while moved := _trash_some(rule.id, rule.owner_id):
             total += moved
     return total
-
-
-def forget_places(session: Session, folder_ids: Sequence[int]) -> None:
-    """Remove rules on folders that are about to be deleted for ever, within a transaction.
-
-    Whoever deletes a folder's row asks this first, and `holds.forget_places`.
-    """
-    for rule in session.scalars(
-        select(RetentionRule).where(RetentionRule.folder_id.in_(folder_ids))
-    ).all():
-        session.delete(rule)
-    session.flush()
 
 
 def _trash_some(rule_id: int, owner_id: int) -> int:

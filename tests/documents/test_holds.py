@@ -385,19 +385,37 @@ def test_restoring_does_not_take_anything_out_of_a_held_folder(
     assert document.folder_id == folder_row(app, folder)
 
 
-def test_folder_deleted_for_ever_takes_released_holds_along_and_never_live_ones(
-    app: Flask, alice: Browser
-) -> None:
-    first, second = make_folder(app, "First"), make_folder(app, "Second")
-    let_go(app, hold(app, folder_id=first))
-    hold(app, folder_id=second)
-    ids = [folder_row(app, each) for each in (first, second)]
-    with app.app_context(), transaction() as session:
-        holds.forget_places(session, ids)
-        session.execute(delete(Folder).where(Folder.id == ids[0]))
-        session.flush()
+def test_database_itself_refuses_to_lose_a_held_folder(app: Flask, alice: Browser) -> None:
+    hold(app, folder_id=make_folder(app, "Taxes"))
     with app.app_context(), pytest.raises(IntegrityError), transaction() as session:
-        session.execute(delete(Folder).where(Folder.id == ids[1]))
+        session.execute(delete(Folder))
+
+
+def test_folder_must_stay_for_a_hold_on_or_around_it_or_on_what_lies_in_it(
+    app: Flask, alice: Browser, bob: Browser, deed: dict[str, Any]
+) -> None:
+    top = make_folder(app, "Top")
+    make_folder(app, "Below", top)
+    with_held = make_folder(app, "With held")
+    make_folder(app, "Empty beside it", with_held)
+    make_folder(app, "Free")
+    make_folder(app, "Bob's", owner="bob@example.org")
+    put_into(app, with_held, trashed(alice, deed))
+    hold(app, folder_id=top)
+    hold(app, document_id=UUID(deed["id"]))
+
+    def staying(owners: list[int] | None = None) -> set[str]:
+        with app.app_context():
+            return set(
+                db.session.scalars(select(Folder.name).where(keeping.folder_must_stay(owners)))
+            )
+
+    alices = user_named(app, ALICE).id
+    assert staying() == staying([alices]) == {"Top", "Below", "With held"}
+    hold(app, owner="bob@example.org")
+    assert staying() == {"Top", "Below", "With held", "Bob's"}
+    hold(app)
+    assert staying([alices]) >= {"Free", "Empty beside it"}
 
 
 # Placing and releasing
@@ -416,7 +434,7 @@ def test_hold_needs_an_admin_a_reason_and_something_of_the_owners(
             holds.place(nobody, user, "because")
         with pytest.raises(NotFound):
             holds.release(nobody, user.public_id, "because")
-    admin = admin_of(app) and _ada(app)
+    admin = admin_of(app)
     with app.app_context():
         for reason in ("", " \n", "x" * 2001):
             with pytest.raises(Invalid):
@@ -430,10 +448,6 @@ def test_hold_needs_an_admin_a_reason_and_something_of_the_owners(
                 holds.place(admin, user, "because", **what)
     after = database_dump(app)
     assert after["legal_holds"] == before["legal_holds"] == []
-
-
-def _ada(app: Flask) -> Any:
-    return admin_of(app)
 
 
 def test_placing_and_releasing_are_in_the_log_with_their_reasons(

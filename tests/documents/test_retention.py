@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 from flask import Flask
-from sqlalchemy import delete, select, update
+from sqlalchemy import select, update
 
 from conftest import Browser, Cast, user_named
 from documents.keeping_stage import (
@@ -33,7 +33,7 @@ from portal.documents import holds, housekeeping, keeping, retention
 from portal.documents.retention import Terms
 from portal.errors import Invalid, Kept, NotFound
 from portal.extensions import db
-from portal.models import Document, Folder, RetentionRule, utcnow
+from portal.models import Document, RetentionRule, utcnow
 from stage import Program, at_once, events, program, settings_of
 
 DAY = timedelta(days=1)
@@ -458,15 +458,6 @@ def test_admins_at_once_leave_one_rule(app: Flask, alice: Browser) -> None:
     at_once(4, go)
     with app.app_context():
         assert len(db.session.scalars(select(RetentionRule)).all()) == 1
-
-
-def test_folder_deleted_for_ever_takes_its_rule_along(app: Flask, alice: Browser) -> None:
-    folder = make_folder(app, "Taxes")
-    rule(app, folder, keep_days=1)
-    folder_id = folder_row(app, folder)
-    with app.app_context(), transaction() as session:
-        retention.forget_places(session, [folder_id])
-        session.execute(delete(Folder).where(Folder.id == folder_id))
 
 
 # One's own folders
