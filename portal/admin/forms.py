@@ -89,7 +89,7 @@ class RuleForm(FlaskForm):
 class HoldForm(FlaskForm):
     """What is held of somebody's documents, and why."""
 
-    folder = SelectField("What is held")
+    folder = SelectField("What is held", id="hold-folder")  # the page has another
     document = HiddenField()
     reason = TextAreaField("Why", [InputRequired("Say why: the audit log keeps it.")])
 

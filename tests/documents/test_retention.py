@@ -229,15 +229,17 @@ def test_nearest_rule_that_deletes_beats_those_above_it(
     top = make_folder(app, "Top")
     strict = make_folder(app, "Strict", top)
     silent = make_folder(app, "Silent", strict)
-    for folder, days in ((None, 10), (top, 100), (strict, 50)):
+    patient = make_folder(app, "Patient", silent)
+    for folder, days in ((None, 10), (top, 100), (strict, 50), (patient, 200)):
         rule(app, folder, delete_after_days=days)
     rule(app, silent, keep_days=1)
     places = {"at top": None, "in top": top, "in strict": strict, "in silent": silent}
+    places["in patient"] = patient
     for name, folder in places.items():
         put_into(app, folder, alice.upload(name, b"x"))
     alice.post(f"{deed['url']}/delete")
     goes: dict[int, set[str]] = {}
-    for age in (9, 10, 49, 50, 99, 100):
+    for age in (9, 10, 49, 50, 99, 100, 199, 200):
         change_all(app, utcnow() - age * DAY - SECOND)
         purge(app)
         with app.app_context():
@@ -247,7 +249,8 @@ def test_nearest_rule_that_deletes_beats_those_above_it(
     assert goes[9] == set()
     assert goes[10] == goes[49] == {"at top"}
     assert goes[50] == goes[99] == {"at top", "in strict", "in silent"}
-    assert goes[100] == {"at top", "in strict", "in silent", "in top"}
+    assert goes[100] == goes[199] == {"at top", "in strict", "in silent", "in top"}
+    assert goes[200] == set(places)
 
 
 def change_all(app: Flask, uploaded_at: Any) -> None:
