@@ -151,10 +151,10 @@ def delete_all_for_ever(
             .limit(_BATCH)
         ).all()
         db.session.commit()
-        if not ids:
+        gone = delete_for_ever(ids) if ids else 0
+        if not gone:  # none are left, or somebody else is at it
             return total
-        with transaction():
-            total += delete_for_ever(ids)
+        total += gone
 
 
 def delete_for_ever(ids: Sequence[int]) -> int:
