@@ -215,8 +215,7 @@ def _delete_some(user_id: int) -> bool:
             .where(Document.id.in_(ids), Document.trashed_at.is_(None))
             .values(trashed_at=utcnow())
         )
-        lifecycle.delete_for_ever(ids)
-    return bool(ids)
+        return lifecycle.delete_for_ever(ids) > 0
 
 
 def _forget(session: DatabaseSession, person: User) -> None:

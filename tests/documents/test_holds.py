@@ -18,6 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from conftest import Browser, user_named
 from documents.keeping_stage import (
     ALICE,
+    Owner,
     admin_of,
     change,
     counting,
@@ -220,6 +221,9 @@ def test_hold_placed_while_an_account_is_deleted_keeps_what_is_left(
     monkeypatch.setattr(deletion, "_delete_some", between)
     assert ada.post(page, {"action": "delete"}).status_code == 409
     assert is_there(app, deed) != is_there(app, second)
+    left = row(app, deed) or row(app, second)
+    assert left
+    assert left.trashed_at is None
     assert user_named(app, ALICE).deleted_at is None
 
 
@@ -426,14 +430,13 @@ def test_hold_needs_an_admin_a_reason_and_something_of_the_owners(
 ) -> None:
     bobs = bob.upload("bobs.txt", b"bobs")
     folder = make_folder(app, "Bob's", owner="bob@example.org")
+    own_folder = make_folder(app, "Taxes")
     before = database_dump(app)
     nobody = type("Person", (), {"user_id": 1, "email": ALICE, "is_admin": False})()
     user = user_named(app, ALICE)
     with app.app_context():
         with pytest.raises(NotFound):
             holds.place(nobody, user, "because")
-        with pytest.raises(NotFound):
-            holds.release(nobody, user.public_id, "because")
     admin = admin_of(app)
     with app.app_context():
         for reason in ("", " \n", "x" * 2001):
@@ -442,7 +445,7 @@ def test_hold_needs_an_admin_a_reason_and_something_of_the_owners(
         for what in (
             {"document_id": UUID(bobs["id"])},
             {"folder_id": folder},
-            {"folder_id": folder, "document_id": UUID(deed["id"])},
+            {"folder_id": own_folder, "document_id": UUID(deed["id"])},
         ):
             with pytest.raises(NotFound):
                 holds.place(admin, user, "because", **what)
@@ -465,6 +468,13 @@ def test_placing_and_releasing_are_in_the_log_with_their_reasons(
         row = db.session.scalars(select(LegalHold)).one()
         assert row.released_at
         assert (row.released_by_id, row.release_reason) == (row.placed_by_id, "The case is closed")
+
+
+def test_nobody_but_an_admin_releases(app: Flask, alice: Browser) -> None:
+    hold_id = hold(app)
+    with app.app_context(), pytest.raises(NotFound):
+        holds.release(Owner(user_named(app, ALICE)), hold_id, "because")
+    assert not events(app, "legal_hold.released")
 
 
 def test_hold_is_released_once(app: Flask, alice: Browser) -> None:
