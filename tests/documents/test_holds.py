@@ -434,9 +434,8 @@ def test_hold_needs_an_admin_a_reason_and_something_of_the_owners(
     before = database_dump(app)
     nobody = type("Person", (), {"user_id": 1, "email": ALICE, "is_admin": False})()
     user = user_named(app, ALICE)
-    with app.app_context():
-        with pytest.raises(NotFound):
-            holds.place(nobody, user, "because")
+    with app.app_context(), pytest.raises(NotFound):
+        holds.place(nobody, user, "because")
     admin = admin_of(app)
     with app.app_context():
         for reason in ("", " \n", "x" * 2001):
