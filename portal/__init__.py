@@ -28,6 +28,7 @@ from portal import (
     storage,
 )
 from portal.accounts.views import accounts
+from portal.admin.retention_views import admin_retention
 from portal.admin.views import admin
 from portal.api.uploads import api
 from portal.audit import journal, refusals
@@ -36,6 +37,7 @@ from portal.cookie import CookieSessions
 from portal.documents import intake, resumable
 from portal.documents.bulk_views import bulk
 from portal.documents.folder_views import folder_pages
+from portal.documents.retention_views import retention
 from portal.documents.views import documents
 from portal.extensions import csrf, login_manager, migrate
 from portal.extensions import db as _db
@@ -81,6 +83,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(sharing)
     app.register_blueprint(sharing_several)
     app.register_blueprint(admin)
+    app.register_blueprint(admin_retention)
+    app.register_blueprint(retention)
     app.register_blueprint(api)
 
     hops = settings.trusted_proxies

@@ -105,6 +105,24 @@ class Conflict(PortalError):
     cure = "Reload the page and look again."
 
 
+class Held(Conflict):
+    """A legal hold keeps it: nobody can delete it, or take it out of the folder that is held."""
+
+    title = "This is held"
+    what = "The administration holds this document: nobody can delete it."
+    cure = "Ask an admin of this portal. It can be deleted once the hold is released."
+    reason = "held"
+
+
+class Kept(Conflict):
+    """A rule of retention keeps it until a day."""
+
+    title = "This is kept"
+    what = "A rule keeps this document: nobody can delete it yet."
+    cure = "It can be deleted after that. Ask an admin of this portal if the rule is wrong."
+    reason = "kept"
+
+
 class BeingScanned(PortalError):
     """The bytes may leave as soon as the scanner has called them clean."""
 

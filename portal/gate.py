@@ -43,7 +43,7 @@ View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 #: Blueprints whose every view needs an admin.
-ADMIN_BLUEPRINTS = frozenset({"admin"})
+ADMIN_BLUEPRINTS = frozenset({"admin", "admin_retention"})
 
 
 def public(view: View) -> View:

@@ -70,6 +70,7 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("name_sort", BinaryText, nullable=False, server_default=""))
         batch_op.add_column(sa.Column("folder_id", sa.Integer(), nullable=True))
         batch_op.add_column(sa.Column("trashed_with_id", sa.Integer(), nullable=True))
+        batch_op.add_column(sa.Column("restored_at", sa.DateTime(timezone=True), nullable=True))
         batch_op.create_foreign_key(
             batch_op.f("fk_documents_folder_id"), "folders", ["folder_id"], ["id"]
         )
@@ -100,6 +101,7 @@ def upgrade() -> None:
         sa.Column("keep_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("delete_after_days", sa.Integer(), nullable=True),
         sa.Column("set_by_id", sa.Integer(), nullable=False),
+        sa.Column("delete_set_by_id", sa.Integer(), nullable=True),
         sa.Column("set_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint(
             "keep_days >= 0", name=op.f("ck_retention_rules_keep_days_not_negative")
@@ -115,6 +117,9 @@ def upgrade() -> None:
         ),
         sa.ForeignKeyConstraint(
             ["set_by_id"], ["users.id"], name=op.f("fk_retention_rules_set_by_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["delete_set_by_id"], ["users.id"], name=op.f("fk_retention_rules_delete_set_by_id")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_retention_rules")),
         sa.UniqueConstraint("public_id", name=op.f("uq_retention_rules_public_id")),
@@ -144,6 +149,7 @@ def upgrade() -> None:
         sa.Column("placed_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("released_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("released_by_id", sa.Integer(), nullable=True),
+        sa.Column("release_reason", sa.Text(), nullable=False),
         sa.CheckConstraint(
             "folder_id IS NULL OR document_id IS NULL",
             name=op.f("ck_legal_holds_one_kind_of_place"),
@@ -206,6 +212,6 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_documents_folder_id"))
         batch_op.drop_constraint(batch_op.f("fk_documents_trashed_with_id"), type_="foreignkey")
         batch_op.drop_constraint(batch_op.f("fk_documents_folder_id"), type_="foreignkey")
-        for name in ("trashed_with_id", "folder_id", "name_sort"):
+        for name in ("restored_at", "trashed_with_id", "folder_id", "name_sort"):
             batch_op.drop_column(name)
     op.drop_table("folders")

@@ -13,7 +13,7 @@ from portal.accounts import passwords, people, sessions, throttle
 from portal.accounts.sessions import SignedIn
 from portal.config import Settings
 from portal.database import transaction
-from portal.documents import folders, lifecycle, resumable
+from portal.documents import folders, holds, keeping, lifecycle, resumable
 from portal.errors import Conflict, Invalid, NotFound
 from portal.extensions import db
 from portal.mail import notices
@@ -27,11 +27,13 @@ from portal.models import (
     Identity,
     Invitation,
     KnownDevice,
+    LegalHold,
     Mail,
     Passkey,
     PasswordReset,
     PendingSignIn,
     RecoveryCode,
+    RetentionRule,
     Role,
     Session,
     ShareLink,
@@ -152,12 +154,14 @@ def delete_for_ever(user: User) -> None:
     It is shut first, then its documents go (rows now, bytes later by the worker), then all that
     is left of it but what the audit log says. Interrupted, it is simply asked for again. However
     many try at once, one succeeds and the others get `NotFound`. Raises `Conflict` before the
-    grace time ends, where nobody asked, and for the last active admin.
+    grace time ends, where nobody asked, for the last active admin, and while anything is held or
+    kept; what is held or kept meanwhile stays, and so does the account, shut.
     """
     user_id = user.id
     with transaction() as session:
         person = _locked(session, user_id)
         _check(person)
+        holds.check_may_delete_account(user_id)
         if person.is_admin and person.is_active:
             people.refuse_last_admin(session, person)
         person.disabled_at = person.disabled_at or utcnow()
@@ -168,6 +172,7 @@ def delete_for_ever(user: User) -> None:
     with transaction() as session:
         person = _locked(session, user_id)
         _check(person)  # enabled again and taken back meanwhile?
+        holds.check_may_delete_account(user_id)  # held while it was being deleted?
         while _delete_some(user_id):  # what came in before it was shut
             pass
         resumable.give_up_all(user_id)
@@ -202,21 +207,24 @@ def _delete_some(user_id: int) -> bool:
     with transaction() as session:
         _locked(session, user_id)
         ids = session.scalars(
-            select(Document.id).where(Document.owner_id == user_id).limit(_BATCH)
+            select(Document.id)
+            .where(Document.owner_id == user_id, ~keeping.must_stay([user_id]))
+            .limit(_BATCH)
         ).all()
         session.execute(
             update(Document)
             .where(Document.id.in_(ids), Document.trashed_at.is_(None))
             .values(trashed_at=utcnow())
         )
-        lifecycle.delete_for_ever(ids)
-    return bool(ids)
+        return lifecycle.delete_for_ever(ids) > 0
 
 
 def _forget(session: DatabaseSession, person: User) -> None:
     folders.remove(session, select(Folder.id).where(Folder.owner_id == person.id))
     for own in _OWN:
         session.execute(delete(own).where(own.user_id == person.id))
+    for of_documents in (RetentionRule, LegalHold):  # no live one is left
+        session.execute(delete(of_documents).where(of_documents.owner_id == person.id))
     session.execute(delete(Mail).where(Mail.recipient == person.email))
     # The links stay as stubs: whoever holds one is told that it has ended.
     session.execute(

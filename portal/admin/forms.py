@@ -14,6 +14,7 @@ from wtforms import (
     RadioField,
     SelectField,
     StringField,
+    TextAreaField,
 )
 from wtforms.fields import SelectChoice
 from wtforms.validators import InputRequired, NumberRange, Optional, StopValidation
@@ -74,6 +75,27 @@ class MomentField(StringField):
             _ = self.moment
         except (ValueError, OverflowError) as error:
             raise StopValidation("Enter a date, like 2026-03-31.") from error
+
+
+class RuleForm(FlaskForm):
+    """How long the documents of somebody are kept, in one place."""
+
+    folder = SelectField("For")
+    keep_days = IntegerField("Keep for, in days", [Optional()])
+    keep_until = MomentField("Keep until", description="From that day on (UTC) it can be deleted.")
+    delete_after_days = IntegerField("Delete after, in days", [Optional()])
+
+
+class HoldForm(FlaskForm):
+    """What is held of somebody's documents, and why."""
+
+    folder = SelectField("What is held", id="hold-folder")  # the page has another
+    document = HiddenField()
+    reason = TextAreaField("Why", [InputRequired("Say why: the audit log keeps it.")])
+
+
+class ReleaseForm(FlaskForm):
+    reason = StringField("Why it is released", [InputRequired("Say why: the audit log keeps it.")])
 
 
 class AuditFilterForm(Form):

@@ -69,6 +69,13 @@ class Action(StrEnum):
     FOLDER_TRASHED = "folder.trashed"
     FOLDER_RESTORED = "folder.restored"
     FOLDER_PURGED = "folder.purged"
+    DELETION_REFUSED = "document.deletion_refused"
+    MOVE_REFUSED = "document.move_refused"
+    HOLD_PLACED = "legal_hold.placed"
+    HOLD_RELEASED = "legal_hold.released"
+    HOLDS_LISTED = "admin.holds_listed"
+    RETENTION_SET = "retention.set"
+    RETENTION_REMOVED = "retention.removed"
     LINK_CREATED = "share_link.created"
     LINK_USED = "share_link.used"
     LINK_UNLOCKED = "share_link.unlocked"
@@ -129,10 +136,16 @@ _SENTENCES: dict[str, str] = {
     Action.INFECTED: "Malware was found in “{name}”: {threat}",
     Action.RENAMED: "Renamed “{old_name}” to “{name}”",
     Action.MOVED: "Moved “{name}” {to_place}",
-    Action.TRASHED: "Moved “{name}” to the trash",
+    Action.TRASHED: "Moved “{name}” to the trash{by_rule}",
     Action.RESTORED: "Restored “{name}” from the trash",
     Action.PURGED: "Deleted “{name}” for ever",
-    Action.MOVED: "Moved “{name}” {to_place}",
+    Action.DELETION_REFUSED: "Was refused to delete “{name}”: {reason}",
+    Action.MOVE_REFUSED: "Was refused to take “{name}” out of its folder: {reason}",
+    Action.HOLD_PLACED: "Placed a legal hold on {place}",
+    Action.HOLD_RELEASED: "Released the legal hold on {place}",
+    Action.HOLDS_LISTED: "Looked at the list of legal holds",
+    Action.RETENTION_SET: "Set the rule for {place}: {rule}",
+    Action.RETENTION_REMOVED: "Removed the rule for {place}: {rule}",
     Action.FOLDER_CREATED: "Made the folder “{name}”",
     Action.FOLDER_RENAMED: "Renamed the folder “{old_name}” to “{name}”",
     Action.FOLDER_MOVED: "Moved the folder “{name}” {to_place}",
@@ -150,7 +163,13 @@ _SENTENCES: dict[str, str] = {
 
 
 #: Reasons as they stand in the log, for people.
-_REASONS: dict[Any, str] = {"throttled": "too many tries", "wrong": "it was wrong"}
+_REASONS: dict[Any, str] = {
+    "throttled": "too many tries",
+    "wrong": "it was wrong",
+    "held": "a legal hold keeps it",
+    "kept": "a rule keeps it",
+    "stays": "a legal hold or a rule keeps them",
+}
 
 
 def sentence(action: str, owner: str, detail: str) -> str:
@@ -168,6 +187,7 @@ def sentence(action: str, owner: str, detail: str) -> str:
         facts["through"] = f" in the ZIP “{facts['zip']}”"
     place = facts.get("place")
     facts["to_place"] = f"to the folder “{place}”" if place else "to the top"
+    facts["by_rule"] = f", by the rule for {facts.get('place')}" if "rule" in facts else ""
     kind = facts.get("type_mismatch")
     facts["misnamed"] = f", which is something else by its content: {kind}" if kind else ""
     token = facts.get("token")

@@ -37,7 +37,7 @@ from portal.access import (
     way_to,
 )
 from portal.database import transaction
-from portal.documents import names
+from portal.documents import keeping, names
 from portal.errors import Conflict, FileNameRejected, Invalid
 from portal.extensions import db
 from portal.models import (
@@ -151,6 +151,7 @@ def move(person: Person, folder_id: uuid.UUID, parent_id: uuid.UUID | None) -> M
         if len(way) + _height(session, folder) > names.DEEPEST_PATH:
             raise _too_deep("parent")
         _refuse_twin(session, person.user_id, after, folder.name)
+        keeping.check_may_leave(person.user_id, after.id if after else None, folders=[folder])
         folder.parent_id = after.id if after else None
         moved = Moved(folder_id, folder.name, before, after)
         _record_move(audit.Action.FOLDER_MOVED, person, moved, folder=str(folder_id))
@@ -167,6 +168,7 @@ def move_document(person: Person, document_id: uuid.UUID, folder_id: uuid.UUID |
         before = _place(session.get_one(Folder, document.folder_id)) if document.folder_id else None
         moved = Moved(document_id, document.name, before, after)
         if before != after:
+            keeping.check_may_leave(person.user_id, after.id if after else None, [document])
             document.folder_id = after.id if after else None
             _record_move(audit.Action.MOVED, person, moved, document=document_id)
     return moved
@@ -180,6 +182,7 @@ def trash(person: Person, folder_id: uuid.UUID) -> FolderFacts:
     with transaction() as session:
         lock(session, person.user_id)
         folder, parent = _with_parent(person, folder_id)
+        keeping.check_may_delete_folder(folder)
         inside = select(below(folder.id).c.id)
         now = utcnow()
         went = session.execute(
@@ -218,6 +221,8 @@ def restore(person: Person, folder_id: uuid.UUID) -> FolderFacts:
             depth = len(way_to(person, parent.public_id))
             if depth + _height(session, folder, in_trash=True) > names.DEEPEST_PATH:
                 parent = None
+        if parent is None and folder.parent_id is not None:
+            keeping.check_may_leave(person.user_id, None, folders=[folder])
         name, number = folder.name, 1
         while _twin(session, person.user_id, parent, name) is not None:
             number += 1
@@ -227,10 +232,11 @@ def restore(person: Person, folder_id: uuid.UUID) -> FolderFacts:
             setattr(folder, column, value)
         folder.trashed_at = None
         for kind in (Folder, Document):
+            back_at = {"restored_at": utcnow()} if kind is Document else {}
             session.execute(
                 update(kind)
                 .where(kind.trashed_with_id == folder.id)
-                .values(trashed_at=None, trashed_with_id=None)
+                .values(trashed_at=None, trashed_with_id=None, **back_at)
                 .execution_options(synchronize_session=False)
             )
         back = FolderFacts(folder_id, name, parent)
@@ -253,10 +259,14 @@ def forget(condition: ColumnElement[bool]) -> int:
                 ~exists().where(Document.trashed_with_id == Folder.id),
             )
         ).all()
+        went_with = func.coalesce(Folder.trashed_with_id, Folder.id)
+        staying = session.scalars(
+            select(went_with).where(went_with.in_(roots), keeping.folder_must_stay())
+        ).all()
         chosen = session.execute(
             select(Folder, User.email)
             .join(User, User.id == Folder.owner_id)
-            .where(Folder.id.in_(roots))
+            .where(Folder.id.in_(set(roots) - set(staying)))
             .order_by(User.id)
             .with_for_update(of=User, key_share=True)
         ).all()
@@ -271,7 +281,7 @@ def forget(condition: ColumnElement[bool]) -> int:
                 folder=str(folder.public_id),
                 name=folder.name,
             )
-    return len(roots)
+    return len(chosen)
 
 
 def remove(session: Session, ids: Select[int]) -> None:

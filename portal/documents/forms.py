@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from flask_wtf import FlaskForm
-from wtforms import MultipleFileField, StringField, TextAreaField
-from wtforms.validators import InputRequired, Length
+from wtforms import IntegerField, MultipleFileField, StringField, TextAreaField
+from wtforms.validators import InputRequired, Length, Optional
 
 
 class UploadForm(FlaskForm):
@@ -25,3 +25,11 @@ class RenameForm(FlaskForm):
 
 class FolderForm(FlaskForm):
     name = StringField("Name of the folder", [InputRequired("Enter a name.")])
+
+
+class DeleteAfterForm(FlaskForm):
+    delete_after_days = IntegerField(
+        "Delete after, in days",
+        [Optional()],
+        description="Counted from the day a document was added. Empty for never.",
+    )

@@ -14,8 +14,8 @@ from portal.accounts.known_devices import KEPT as DEVICE_KEPT
 from portal.audit import reading
 from portal.config import Settings
 from portal.database import transaction
-from portal.documents import folders, resumable, usage
-from portal.documents.lifecycle import delete_for_ever
+from portal.documents import folders, resumable, retention, usage
+from portal.documents.lifecycle import delete_all_for_ever
 from portal.extensions import db
 from portal.models import (
     DiscardedBlob,
@@ -50,6 +50,8 @@ _BATCH = 200
 class Purged:
     """How many of each were removed."""
 
+    #: Moved to the trash because a rule says so.
+    trashed: int
     documents: int
     blobs: int
     orphans: int
@@ -70,6 +72,7 @@ def purge(settings: Settings) -> Purged:
     """
     with audit.acting(audit.Origin("system")):
         return Purged(
+            trashed=retention.trash_what_is_due(),
             documents=_old_trash(settings),
             blobs=_discarded_blobs(),
             orphans=_remove(orphans()),
@@ -138,17 +141,9 @@ def _is_removed(blob: str) -> bool:
 
 def _old_trash(settings: Settings) -> int:
     before = utcnow() - timedelta(days=settings.trash_days)
-    total = 0
-    while True:
-        with transaction() as session:
-            ids = session.scalars(
-                select(Document.id).where(Document.trashed_at < before).limit(_BATCH)
-            ).all()
-            delete_for_ever(ids)
-        total += len(ids)
-        if len(ids) < _BATCH:
-            folders.forget(Folder.trashed_at < before)
-            return total
+    total = delete_all_for_ever(Document.trashed_at < before)
+    folders.forget(Folder.trashed_at < before)
+    return total
 
 
 def _discarded_blobs() -> int:

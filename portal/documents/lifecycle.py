@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, and_, delete, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, select, update
 
 from portal import audit
 from portal.access import (
@@ -18,9 +19,19 @@ from portal.access import (
 )
 from portal.config import Settings
 from portal.database import transaction
-from portal.documents import folders, media_types, names
+from portal.documents import folders, keeping, media_types, names
 from portal.errors import Invalid, UploadRejected
-from portal.models import DiscardedBlob, Document, Folder, ShareLink, User, Version, utcnow
+from portal.extensions import db
+from portal.models import (
+    DiscardedBlob,
+    Document,
+    Folder,
+    LegalHold,
+    ShareLink,
+    User,
+    Version,
+    utcnow,
+)
 
 #: Documents deleted in one transaction, so that others get their turn.
 _BATCH = 200
@@ -54,10 +65,15 @@ def rename(person: Person, document_id: uuid.UUID, raw_name: str, settings: Sett
 
 
 def trash(person: Person, document_id: uuid.UUID) -> Document:
-    """Move a document to the trash; its links stop until it is restored."""
-    document_for(person, document_id)
+    """Move a document to the trash; its links stop until it is restored.
+
+    Raises `Held` or `Kept` for one that must stay.
+    """
+    owner_id = document_for(person, document_id).owner_id
     with transaction():
+        keeping.stand_in_line([owner_id])
         document = document_for(person, document_id)
+        keeping.check_may_delete(document)
         document.trashed_at = utcnow()
         audit.record(
             audit.Action.TRASHED, document=document_id, owner=person.email, name=document.name
@@ -66,14 +82,19 @@ def trash(person: Person, document_id: uuid.UUID) -> Document:
 
 
 def restore(person: Person, document_id: uuid.UUID) -> Document:
-    """Take a document out of the trash: to where it was, or to the top if that is gone."""
-    trashed_document_for(person, document_id)
+    """Take a document out of the trash, to where it was; to the top where that is gone.
+
+    Raises `Held` or `Kept` where it would leave a folder that keeps it.
+    """
+    owner_id = trashed_document_for(person, document_id).owner_id
     with transaction() as session:
-        folders.lock(session, person.user_id)
+        keeping.stand_in_line([owner_id])
         document = trashed_document_for(person, document_id)
-        place = folders.live_place(session, document.folder_id)
-        document.folder_id = place.id if place else None
-        document.trashed_at = None
+        if folders.live_place(session, document.folder_id) is None and document.folder_id:
+            keeping.check_may_leave(document.owner_id, None, [document])
+            document.folder_id = None
+        document.trashed_at = document.trashed_with_id = None
+        document.restored_at = utcnow()
         audit.record(
             audit.Action.RESTORED, document=document_id, owner=person.email, name=document.name
         )
@@ -83,58 +104,97 @@ def restore(person: Person, document_id: uuid.UUID) -> Document:
 def purge(person: Person, thing_id: uuid.UUID) -> str:
     """Delete a document or folder that lies in the trash for ever, with all that went with it.
 
-    Answers what it was called.
+    Answers what it was called. Raises `Held` or `Kept` for what must stay.
     """
     thing = trashed_for(person, thing_id)
+    owner_id, name = thing.owner_id, thing.name
     if isinstance(thing, Folder):
-        row, name = thing.id, thing.name
-        _purge_all(Document.trashed_with_id == row)
+        row = thing.id
+        with transaction() as session:
+            keeping.check_may_delete_folder(session.get_one(Folder, row))
+        delete_all_for_ever(Document.trashed_with_id == row, owner_ids=[owner_id])
         folders.forget(Folder.id == row)
         return name
     with transaction():
+        keeping.stand_in_line([owner_id])
         document = trashed_document_for(person, thing_id)
-        name = document.name
+        keeping.check_may_delete(document)
         delete_for_ever([document.id])
     return name
 
 
-def empty_trash(person: Person) -> int:
-    """Delete for ever whatever lies in `person`'s trash now; answers how many documents."""
+@dataclass(frozen=True, slots=True)
+class Emptied:
+    """How many documents are gone for ever, and how many had to stay in the trash."""
+
+    deleted: int
+    left: int
+
+
+def empty_trash(person: Person) -> Emptied:
+    """Delete for ever whatever lies in `person`'s trash now, but what is held or kept."""
     emptied_at = utcnow()
-    total = _purge_all(and_(Document.owner_id == person.user_id, Document.trashed_at <= emptied_at))
+    mine = and_(Document.owner_id == person.user_id, Document.trashed_at.is_not(None))
+    deleted = delete_all_for_ever(
+        mine, Document.trashed_at <= emptied_at, owner_ids=[person.user_id]
+    )
     folders.forget(and_(trashed_folders(person), Folder.trashed_at <= emptied_at))
-    return total
+    left = db.session.scalar(
+        select(func.count()).select_from(Document).where(mine, keeping.must_stay([person.user_id]))
+    )
+    db.session.commit()
+    if left:
+        audit.record_alone(
+            audit.Action.DELETION_REFUSED,
+            owner=person.email,
+            name="1 document" if left == 1 else f"{left} documents",
+            reason="stays",
+            count=left,
+        )
+    return Emptied(deleted, left or 0)
 
 
-def _purge_all(condition: ColumnElement[bool]) -> int:
-    """Delete the trashed documents of the condition for ever, some at a time."""
+def delete_all_for_ever(
+    *conditions: ColumnElement[bool], owner_ids: Sequence[int] | None = None
+) -> int:
+    """Delete the trashed documents that meet `conditions`, some at a time; answers how many.
+
+    What is held or kept stays. `owner_ids` are those of the documents, None for everybody's.
+    """
     total = 0
     while True:
-        with transaction() as session:
-            ids = session.scalars(
-                select(Document.id).where(condition, Document.trashed_at.is_not(None)).limit(_BATCH)
-            ).all()
-            delete_for_ever(ids)
-        total += len(ids)
-        if len(ids) < _BATCH:
+        ids = db.session.scalars(
+            select(Document.id)
+            .where(Document.trashed_at.is_not(None), ~keeping.must_stay(owner_ids), *conditions)
+            .limit(_BATCH)
+        ).all()
+        db.session.commit()
+        gone = delete_for_ever(ids) if ids else 0
+        if not gone:  # none are left, or somebody else is at it
             return total
+        total += gone
 
 
-def delete_for_ever(ids: Sequence[int]) -> None:
-    """Delete trashed documents, within a transaction: rows now, bytes later by the worker."""
+def delete_for_ever(ids: Sequence[int]) -> int:
+    """Delete trashed documents, within a transaction: rows now, bytes later by the worker.
+
+    The only place that deletes rows of documents and versions. Whatever was asked before, what is
+    held or kept at this moment stays. Answers how many are gone.
+    """
     with transaction() as session:
-        # The owners' rows first, as everybody who changes folders takes them.
-        owners = select(Document.owner_id).where(Document.id.in_(ids))
-        session.execute(
-            select(User.id)
-            .where(User.id.in_(owners))
-            .order_by(User.id)
-            .with_for_update(key_share=True)
-        )
+        owners = session.scalars(
+            select(Document.owner_id).where(Document.id.in_(ids)).distinct()
+        ).all()
+        keeping.stand_in_line(owners)
         chosen = session.execute(
             select(Document, User.email)
             .join(User, User.id == Document.owner_id)
-            .where(Document.id.in_(ids), Document.trashed_at.is_not(None))
+            .where(
+                Document.id.in_(ids),
+                Document.trashed_at.is_not(None),
+                ~keeping.must_stay(owners),
+            )
+            .order_by(Document.id)
             .with_for_update(of=Document)
         ).all()
         for document, owner in chosen:
@@ -147,6 +207,11 @@ def delete_for_ever(ids: Sequence[int]) -> None:
                 update(ShareLink)
                 .where(ShareLink.document_id == document.id)
                 .values(document_id=None)
+            )
+            session.execute(
+                delete(LegalHold).where(
+                    LegalHold.document_id == document.id, LegalHold.released_at.is_not(None)
+                )
             )
             session.execute(delete(Version).where(Version.document_id == document.id))
             session.execute(delete(Document).where(Document.id == document.id))
@@ -162,3 +227,21 @@ def delete_for_ever(ids: Sequence[int]) -> None:
                 name=document.name,
                 size_bytes=freed,
             )
+        return len(chosen)
+
+
+def _is_there(folder_id: int) -> bool:
+    """Whether a folder and all that it lies in are outside the trash."""
+    above = (
+        select(Folder.id, Folder.parent_id, Folder.trashed_at)
+        .where(Folder.id == folder_id)
+        .cte("above", recursive=True)
+    )
+    above = above.union(
+        select(Folder.id, Folder.parent_id, Folder.trashed_at).join(
+            above, Folder.id == above.c.parent_id
+        )
+    )
+    return not db.session.scalar(
+        select(func.count()).select_from(above).where(above.c.trashed_at.is_not(None))
+    )

@@ -28,7 +28,7 @@ from portal.access import (
 from portal.documents.folders import below
 from portal.documents.intake import Stored
 from portal.documents.names import fold
-from portal.errors import BadRequest
+from portal.errors import BadRequest, NotFound
 from portal.extensions import db
 from portal.models import Document, Folder, Scan, ShareLink, User, Version, utcnow
 
@@ -105,6 +105,21 @@ def directory(owner: User, cursor: str = "") -> Page:
     """A page of what `owner` has, for an admin whom `access.directory_for` let in."""
     mine = and_(Document.owner_id == owner.id, Document.trashed_at.is_(None))
     return _page(mine, Query(cursor=cursor))
+
+
+def name_in_directory(owner: User, document_id: uuid.UUID) -> str:
+    """The name of a document of `owner`'s, for an admin whom `access.directory_for` let in.
+
+    Raises `NotFound` for one that is not there.
+    """
+    name = db.session.scalar(
+        select(Document.name).where(
+            Document.public_id == document_id, Document.owner_id == owner.id
+        )
+    )
+    if name is None:
+        raise NotFound
+    return name
 
 
 def as_stored(page: Page) -> list[Stored]:

@@ -11,7 +11,7 @@ from flask_login import current_user
 from portal import access
 from portal.audit import reading
 from portal.config import Settings
-from portal.documents import claims, uploads
+from portal.documents import claims, keeping, uploads
 from portal.documents.forms import RenameForm
 from portal.forms import Refused
 from portal.sharing import links
@@ -52,6 +52,7 @@ def document_page(
     context = {
         "document": shown,
         "way": access.way_to_document(current_user, document),
+        "keeping": keeping.of_document(document),
         "activity": reading.activity_of_document(document_id),
         "links": links.live_of_document(current_user, document_id),
         "rename_form": rename_form or RenameForm(formdata=None, name=document.name),

@@ -16,10 +16,11 @@ from portal.access import Place
 from portal.accounts.api_tokens import Scope
 from portal.accounts.people import quota_of
 from portal.config import Settings
-from portal.documents import lifecycle, listing, room, uploads
+from portal.documents import keeping, lifecycle, listing, room, uploads
 from portal.documents.folder_json import row_json, trashed_json
 from portal.documents.folder_listing import Contents, contents, in_trash
 from portal.documents.forms import FolderForm, RenameForm, UploadForm
+from portal.documents.keeping import Keeping
 from portal.documents.listing import Query
 from portal.documents.page import document_page
 from portal.documents.receiving import (
@@ -160,8 +161,9 @@ def restore(document_id: UUID) -> ResponseReturnValue:
 def trash() -> ResponseReturnValue:
     here = in_trash(current_user, request.args.get("cursor", ""))
     keep = timedelta(days=_settings().trash_days)
+    staying = keeping.of_several(current_user, [row.public_id for row in here.page.rows])
     if wants_json():
-        return _trash_json(here, keep)
+        return _trash_json(here, keep, staying)
     rows = [
         {
             "public_id": row.public_id,
@@ -171,6 +173,7 @@ def trash() -> ResponseReturnValue:
             "trashed_at": row.trashed_at,
             "scan": row.scan,
             "purge_at": row.trashed_at + keep if row.trashed_at else None,
+            "keeping": staying.get(row.public_id, Keeping()),
         }
         for row in here.page.rows
     ]
@@ -191,14 +194,20 @@ def purge(document_id: UUID) -> ResponseReturnValue:
 @documents.post("/trash/empty")
 @open_to_tokens(Scope.DOCUMENTS_WRITE)
 def empty_trash() -> ResponseReturnValue:
-    total = lifecycle.empty_trash(current_user)
+    emptied = lifecycle.empty_trash(current_user)
     if wants_json():
-        return {"deleted": total}, 201
-    flash("The trash is empty.", "success")
+        return {"deleted": emptied.deleted, "left": emptied.left}, 201
+    if emptied.left:
+        stay = "1 document stays" if emptied.left == 1 else f"{emptied.left} documents stay"
+        flash(f"{stay} in the trash, held or kept. The list says why.", "warning")
+    else:
+        flash("The trash is empty.", "success")
     return redirect(url_for("documents.trash"), 303)
 
 
-def _trash_json(here: Contents, keep: timedelta) -> ResponseReturnValue:
+def _trash_json(
+    here: Contents, keep: timedelta, staying: dict[UUID, Keeping]
+) -> ResponseReturnValue:
     """What lies in the trash. Its addresses are those of what can be done with it there."""
     found = []
     page = here.page
@@ -210,7 +219,13 @@ def _trash_json(here: Contents, keep: timedelta) -> ResponseReturnValue:
             facts["trashed_at"] = as_text(moment)
             facts["purge_at"] = as_text(moment + keep)
         facts["restore_url"] = url_for("documents.restore", document_id=stored.public_id)
-        facts["purge_url"] = url_for("documents.purge", document_id=stored.public_id)
+        why = staying.get(stored.public_id, Keeping())
+        if why.held_since:
+            facts["held_since"] = as_text(why.held_since)
+        if why.kept_until:
+            facts["kept_until"] = as_text(why.kept_until)
+        if not why.must_stay:
+            facts["purge_url"] = url_for("documents.purge", document_id=stored.public_id)
         found.append(facts)
     return {
         "folders": [trashed_json(each, keep) for each in here.folders],

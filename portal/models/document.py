@@ -53,6 +53,8 @@ class Document(Base):
     uploaded_by_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
     #: When it went to the trash; None while it is live.
     trashed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    #: When it last came back from there: a rule that deletes counts from then.
+    restored_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     #: The folder with which it went there; None where it was deleted itself.
     trashed_with_id: Mapped[int | None] = mapped_column(ForeignKey("folders.id"), index=True)
 

@@ -32,6 +32,8 @@ class RetentionRule(Base):
     #: What was uploaded more days ago goes to the trash by itself.
     delete_after_days: Mapped[int | None] = mapped_column()
     set_by_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    #: Who said after how many days: an owner may change that in their folders, if it was they.
+    delete_set_by_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     set_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
 
 
@@ -76,3 +78,4 @@ class LegalHold(Base):
     #: None while it holds.
     released_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     released_by_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    release_reason: Mapped[str] = mapped_column(Text, default="")

@@ -13,10 +13,14 @@ from pathlib import Path
 
 import pyotp
 from playwright.sync_api import Page
+from sqlalchemy import create_engine, select
+from sqlalchemy.orm import Session
 
 from live.client import Bytes, Client
 from live.real_files import docx, jpeg, mp4, pdf, png, xlsx, zipped
 from live.running import PASSWORD, LivePortal
+from portal.documents import names
+from portal.models import Folder, User
 
 ALICE, BOB, ADA = "alice@example.org", "bob@example.org", "ada@example.org"
 CAROL, DAVE = "carol@example.org", "dave@example.org"
@@ -68,6 +72,8 @@ class Stage:
 
     def places(self) -> list[Place]:
         deed, ada = self.documents["deed"], self.people
+        keeping = f"/admin/users/{ada[ALICE]}/retention"
+        folder = f"/folders/{self.folder}/retention"
         return [
             *self._for_visitors(),
             Place("documents", ALICE, "/documents"),
@@ -105,6 +111,9 @@ class Stage:
             Place("links", ALICE, "/share-links"),
             Place("links-ticked", ALICE, "/share-links", _tick),
             Place("links-empty", CAROL, "/share-links"),
+            Place("document-held", ALICE, self.documents["text"]),
+            Place("folder-retention", ALICE, folder),
+            Place("folder-retention-wrong", ALICE, folder, _wrong_days),
             Place("trash", ALICE, "/trash"),
             Place("trash-confirm", ALICE, "/trash", _confirm_empty),
             Place("trash-empty", CAROL, "/trash"),
@@ -143,6 +152,14 @@ class Stage:
             Place("admin-person-confirm", ADA, f"/admin/users/{ada[ALICE]}", _confirm_disable),
             Place("admin-person-leaving", ADA, f"/admin/users/{ada[BOB]}"),
             Place("admin-person-disabled", ADA, f"/admin/users/{ada[DAVE]}"),
+            Place("admin-retention", ADA, keeping),
+            Place("admin-retention-none", ADA, f"/admin/users/{ada[CAROL]}/retention"),
+            Place(
+                "admin-retention-wrong", ADA, f"/admin/users/{ada[ALICE]}/retention", _wrong_rule
+            ),
+            Place("admin-hold-wrong", ADA, self._to_hold(), _wrong_hold),
+            Place("admin-holds", ADA, "/admin/holds"),
+            Place("admin-holds-release", ADA, "/admin/holds", _open_release),
             Place("admin-upload-for", ADA, f"/admin/users/{ada[ALICE]}/documents"),
             Place("admin-upload-for-empty", ADA, f"/admin/users/{ada[CAROL]}/documents"),
             Place("admin-links", ADA, "/admin/share-links"),
@@ -187,6 +204,7 @@ class Stage:
         made = ada.upload(statement, f"/admin/users/{self.people[ALICE]}/documents")
         self.documents["statement"] = made.json()["documents"][0]["url"]
         self._share(alice)
+        self._keep(ada)
         for _ in range(2):
             portal.client(ALICE)
         bob.post("/account/delete", {"action": "ask", "password": PASSWORD})
@@ -207,6 +225,38 @@ class Stage:
             made = alice.post_json("/account/tokens", fields)
         bearer = f"Bearer {made['token']}"
         self.portal.visitor().get("/documents", authorization=bearer)
+
+    def _keep(self, ada: Client) -> None:
+        """Rules for Alice, and holds on documents of hers: one live, one in the trash."""
+        page = f"/admin/users/{self.people[ALICE]}/retention"
+        self.folder = self._make_folder("Taxes")
+        kept = {"folder": self.folder, "keep_days": "3650", "keep_until": "2090-01-01"}
+        ada.post_json(page, {"action": "save-rule", **kept})
+        rule = {"folder": "", "keep_days": "", "keep_until": "", "delete_after_days": "3650"}
+        ada.post_json(page, {"action": "save-rule", **rule})
+        trash = self.clients[ALICE].get("/trash", accept="application/json").json()
+        trashed = trash["documents"][0]["id"]
+        for document in (self.documents["text"].rpartition("/")[2], trashed):
+            reason = "Case 17 of the district court: keep until it is decided."
+            ada.post_json(page, {"action": "place-hold", "document": document, "reason": reason})
+
+    def _make_folder(self, name: str) -> str:
+        """A folder of Alice's; answers its id."""
+        url = self.portal.settings.get("PORTAL_DATABASE_URL")
+        engine = create_engine(url or f"sqlite:///{self.portal.instance / 'portal.db'}")
+        key = {"name": name, "name_key": names.fold(name), "name_sort": names.sort_key(name)}
+        with Session(engine) as session:
+            owner = session.scalars(select(User).where(User.email == ALICE)).one()
+            folder = Folder(owner_id=owner.id, **key)
+            session.add(folder)
+            session.commit()
+            made = str(folder.public_id)
+        engine.dispose()
+        return made
+
+    def _to_hold(self) -> str:
+        deed = self.documents["deed"].rpartition("/")[2]
+        return f"/admin/users/{self.people[ALICE]}/retention?document={deed}"
 
     def _mailed(self, kind: str) -> str:
         """The address in a mail of that kind, as it lies in the outbox."""
@@ -591,6 +641,29 @@ def _wrong_invitation(page: Page) -> None:
     page.get_by_label("E-mail address").fill("no address")
     page.get_by_role("button", name="Make the invitation").click()
     page.wait_for_selector(".wrong")
+
+
+def _wrong_rule(page: Page) -> None:
+    page.locator("summary", has_text="Set a rule").click()
+    page.get_by_label("Keep for").fill("0")
+    page.get_by_role("button", name="Save the rule").click()
+    page.wait_for_selector(".wrong")
+
+
+def _wrong_days(page: Page) -> None:
+    page.get_by_label("Delete after").fill("0")
+    page.get_by_role("button", name="Save the rule").click()
+    page.wait_for_selector(".wrong")
+
+
+def _wrong_hold(page: Page) -> None:
+    page.locator("textarea[name=reason]").fill(" ")
+    page.get_by_role("button", name="Place the hold").click()
+    page.wait_for_selector(".wrong")
+
+
+def _open_release(page: Page) -> None:
+    page.locator("summary", has_text="Release").first.click()
 
 
 def _confirm_disable(page: Page) -> None:

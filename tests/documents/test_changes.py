@@ -267,7 +267,7 @@ def test_emptying_the_trash_leaves_other_peoples_and_what_is_live(
     kept = alice.upload("kept.txt", b"kept")
     others = trashed(bob, bob.upload("others.txt", b"others"))
     response = alice.post_json("/trash/empty")
-    assert (response.status_code, response.get_json()) == (201, {"deleted": 5})
+    assert (response.status_code, response.get_json()) == (201, {"deleted": 5, "left": 0})
     page = alice.get("/trash").text
     assert not any(each["id"] in page for each in gone)
     assert "The trash is empty" in page
@@ -285,7 +285,7 @@ def test_emptying_the_trash_leaves_what_came_there_after_it_began(
         document = db.session.query(Document).filter_by(name="b.txt").one()
         document.trashed_at = utcnow() + timedelta(minutes=1)
         db.session.commit()
-    assert alice.post_json("/trash/empty").get_json() == {"deleted": 1}
+    assert alice.post_json("/trash/empty").get_json() == {"deleted": 1, "left": 0}
     page = alice.get("/trash").text
     assert new["id"] in page
     assert old["id"] not in page

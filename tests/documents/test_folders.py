@@ -896,7 +896,7 @@ def test_purged_folder_takes_along_what_went_with_it_and_nothing_else(
 def test_emptied_trash_leaves_no_folder(app: Flask, alice: Browser, full: dict[str, Any]) -> None:
     keep = put(alice, "keep.txt", make(alice, "Keep"))
     alice.post(f"/folders/{full['taxes']}/delete")
-    assert alice.post_json("/trash/empty").get_json() == {"deleted": 4}
+    assert alice.post_json("/trash/empty").get_json() == {"deleted": 4, "left": 0}
     assert in_trash(alice) == {"folders": [], "documents": []}
     assert rows(app) == (1, 1)
     assert alice.get(keep["download_url"]).status_code == 200

@@ -13,7 +13,7 @@ from flask import Flask
 from sqlalchemy import func, select
 
 from conftest import Browser, Cast, user_named
-from portal.documents import housekeeping
+from portal.documents import housekeeping, lifecycle
 from portal.documents.housekeeping import Purged
 from portal.extensions import db
 from portal.models import DiscardedBlob, Session, Throttle, utcnow
@@ -37,6 +37,7 @@ def purge(app: Flask) -> Purged:
 
 
 NOTHING = Purged(
+    trashed=0,
     documents=0,
     blobs=0,
     orphans=0,
@@ -75,7 +76,7 @@ def test_trash_is_kept_for_its_days(app: Flask, later: Travel, cast: Cast) -> No
 def test_many_are_removed_batch_by_batch(
     app: Flask, later: Travel, cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(housekeeping, "_BATCH", 2)
+    monkeypatch.setattr(lifecycle, "_BATCH", 2)
     alice = cast.person("alice@example.org", "Alice")
     for number in range(5):
         alice.post(f"{alice.upload(f'{number}.txt', b'x')['url']}/delete")
