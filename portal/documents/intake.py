@@ -114,7 +114,7 @@ class Present:
     public_id: uuid.UUID
     name: str
     #: The folder it lies in; None at the top.
-    folder: uuid.UUID | None
+    folder: uuid.UUID | None = None
 
 
 def same_name(intent: Intent, name: str) -> Present | None:

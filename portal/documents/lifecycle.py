@@ -228,20 +228,3 @@ def delete_for_ever(ids: Sequence[int]) -> int:
                 size_bytes=freed,
             )
         return len(chosen)
-
-
-def _is_there(folder_id: int) -> bool:
-    """Whether a folder and all that it lies in are outside the trash."""
-    above = (
-        select(Folder.id, Folder.parent_id, Folder.trashed_at)
-        .where(Folder.id == folder_id)
-        .cte("above", recursive=True)
-    )
-    above = above.union(
-        select(Folder.id, Folder.parent_id, Folder.trashed_at).join(
-            above, Folder.id == above.c.parent_id
-        )
-    )
-    return not db.session.scalar(
-        select(func.count()).select_from(above).where(above.c.trashed_at.is_not(None))
-    )

@@ -24,6 +24,7 @@ from portal.models import (
     Base,
     DiscardedBlob,
     Document,
+    Folder,
     Identity,
     Mail,
     OpenUpload,
@@ -388,13 +389,18 @@ def test_no_row_that_is_somebodys_own_is_left(app: Flask, alice: Browser, ada: B
     with app.app_context():
         for model in deletion._OWN:
             assert count(model, alices.id), model
+    outer = alice.post_json("/folders", {"name": "Taxes"}).get_json()["id"]
+    inner = alice.post_json("/folders", {"name": "2026", "parent": outer}).get_json()["id"]
+    alice.post_json("/documents", {"folder": inner, "file": (BytesIO(b"x"), "a.txt")})
+    alice.post(f"/folders/{inner}/delete")
     ask(alice)
     let_days_pass(app)
     ada.post(page_of(app, ALICE), {"action": "delete"})
     with app.app_context():
         for model in deletion._OWN:
             assert not count(model, alices.id), model
-        assert not db.session.scalar(select(func.count()).where(Document.owner_id == alices.id))
+        for kind in (Document, Folder):
+            assert not db.session.scalar(select(func.count()).where(kind.owner_id == alices.id))
 
 
 def test_uploads_on_their_way_are_given_up(

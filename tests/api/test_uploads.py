@@ -510,7 +510,7 @@ def test_nobody_has_more_open_uploads_than_allowed(
         ({"Upload_Length": 3, "Upload_Metadata": "filename /w=="}, 400),
         ({"Upload_Length": 3, "Upload_Metadata": "x" * 9000}, 400),
         ({"Upload_Length": 3, "Upload_Metadata": ""}, 422),
-        ({"Upload_Length": 3, "Upload_Metadata": metadata(filename="a", folder="x")}, 422),
+        ({"Upload_Length": 3, "Upload_Metadata": metadata(filename="a", folder="x")}, 404),
         ({"Upload_Length": 3, "Upload_Metadata": metadata(filename="a", same_name="x")}, 422),
         ({"Upload_Length": 3, "Upload_Metadata": metadata(filename="a", owner="x")}, 404),
         ({"Upload_Length": 3, "Tus_Resumable": ""}, 412),

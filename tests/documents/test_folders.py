@@ -5,9 +5,11 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 from io import BytesIO
 from typing import Any
+from uuid import UUID
 
 import pytest
 from flask import Flask
@@ -15,11 +17,14 @@ from sqlalchemy import event, select, update
 from werkzeug.test import TestResponse
 
 from api.tus import Tus
-from conftest import DEED, Browser
+from conftest import DEED, Browser, user_named
 from documents.test_not_yours import asked
+from portal import access, storage
 from portal.compiled import Compiled
-from portal.documents import folder_listing, housekeeping, names, resumable
+from portal.documents import folder_listing, housekeeping, names, resumable, uploads
+from portal.documents.intake import Intent
 from portal.documents.listing import PAGE_SIZE
+from portal.errors import FileNameRejected, NotFound
 from portal.extensions import db
 from portal.models import Document, Folder, OpenUpload, utcnow
 from stage import (
@@ -463,8 +468,6 @@ def test_admin_uploads_into_a_folder_of_that_owner_alone(
 
 
 def ada_directory(app: Flask, browser: Browser) -> str:
-    from conftest import user_named
-
     return f"/admin/users/{user_named(app, browser.email).public_id}/documents"
 
 
@@ -740,6 +743,39 @@ def test_upload_whose_folder_lies_too_deep_by_now_goes_to_the_top(
     assert move(alice, taxes, way[-1]).status_code == 201
     assert tus.patch(address, 0, b"abc").status_code == 204
     assert tree(alice)["x"] == {"y": {"a.txt": None}}
+
+
+@pytest.mark.parametrize("path", ["", "a/b/c"])
+def test_what_happens_to_a_folder_before_the_commit_is_seen_by_it(
+    app: Flask, alice: Browser, taxes: str, path: str
+) -> None:
+    """It goes to the trash, or to where no more fits in, between the look and the change."""
+    put(alice, "kept.txt", taxes)
+    user = user_named(app, alice.email)
+    with app.app_context():
+        row = db.session.query(Folder).one().id
+        db.session.remove()
+    if path:
+        assert move(alice, taxes, chain(alice, 30)[-1]).status_code == 201
+    else:
+        alice.post(f"/folders/{taxes}/delete")
+    with app.app_context():
+        owner = access.Owner(user.id, user.public_id, user.email, user.name, None, 0, 0)
+        stale = access.Place(row, UUID(taxes), "Taxes")
+        incoming = storage.current().receive(user.public_id)
+        incoming.write(b"late")
+        intent = Intent(owner, "late.txt", path, folder=stale)
+        actor = Actor(user.id, user.email)
+        with pytest.raises(FileNameRejected if path else NotFound):
+            uploads.receive(actor, intent, incoming, settings_of(app))
+    assert len(stored_files(app)) == 1
+    assert rows(app)[1] == 1
+
+
+@dataclass
+class Actor:
+    user_id: int
+    email: str
 
 
 def test_upload_begun_before_there_were_folders_is_gone_on_with(app: Flask, alice: Browser) -> None:
