@@ -34,6 +34,7 @@ from portal.audit import journal, refusals
 from portal.config import Settings
 from portal.cookie import CookieSessions
 from portal.documents import intake, resumable
+from portal.documents.versions_views import versions
 from portal.documents.views import documents
 from portal.extensions import csrf, login_manager, migrate
 from portal.extensions import db as _db
@@ -73,6 +74,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(health)
     app.register_blueprint(accounts)
     app.register_blueprint(documents)
+    app.register_blueprint(versions)
     app.register_blueprint(sharing)
     app.register_blueprint(admin)
     app.register_blueprint(api)

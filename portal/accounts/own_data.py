@@ -21,6 +21,7 @@ from portal.accounts.sessions import SignedIn
 from portal.audit import reading
 from portal.audit.reading import EventLine
 from portal.config import Settings
+from portal.errors import Damaged
 from portal.extensions import db
 from portal.models import (
     ApiToken,
@@ -178,7 +179,7 @@ def _open(app: Flask, kept: Kept) -> Iterator[bytes] | None:
     try:
         with app.app_context():
             return delivery.pieces(kept.grant)
-    except delivery.Damaged:
+    except Damaged:
         return None
 
 

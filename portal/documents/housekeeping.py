@@ -14,7 +14,7 @@ from portal.accounts.known_devices import KEPT as DEVICE_KEPT
 from portal.audit import reading
 from portal.config import Settings
 from portal.database import transaction
-from portal.documents import resumable, usage
+from portal.documents import resumable, usage, versions
 from portal.documents.lifecycle import delete_for_ever
 from portal.extensions import db
 from portal.models import (
@@ -50,6 +50,8 @@ class Purged:
     """How many of each were removed."""
 
     documents: int
+    #: Older than all that are kept of their document.
+    versions: int
     blobs: int
     orphans: int
     unfinished: int
@@ -70,6 +72,7 @@ def purge(settings: Settings) -> Purged:
     with audit.acting(audit.Origin("system")):
         return Purged(
             documents=_old_trash(settings),
+            versions=versions.trim(settings),
             blobs=_discarded_blobs(),
             orphans=_remove(orphans()),
             unfinished=_remove(_left_behind()),

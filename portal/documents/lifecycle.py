@@ -100,6 +100,14 @@ def empty_trash(person: Person) -> int:
             return total
 
 
+def may_be_deleted(ids: Sequence[int]) -> set[int]:
+    """Of these documents those that may lose versions for ever, asked within a transaction.
+
+    Whoever deletes versions of a document that stays asks here, also on behalf of the portal.
+    """
+    return set(ids)
+
+
 def delete_for_ever(ids: Sequence[int]) -> None:
     """Delete trashed documents, within a transaction: rows now, bytes later by the worker."""
     with transaction() as session:

@@ -18,7 +18,7 @@ from portal.documents import claims, intake, media_types, names, room
 from portal.documents.intake import Actor, Also, Changed, Intent, NoRoom, Present, Stored
 from portal.errors import Conflict, NotFound, SameNameThere
 from portal.extensions import db
-from portal.models import Document, SameName, User, Version, utcnow
+from portal.models import Document, SameName, Version, utcnow
 from portal.scanning import waiting
 from portal.storage import Growing, Incoming, Received
 
@@ -160,11 +160,6 @@ def as_stored(document: Document) -> Stored:
         uploaded_at=document.uploaded_at,
         scan=scan_state(newest.scan),
     )
-
-
-def uploader_of(version: Version) -> User:
-    """Who uploaded a version."""
-    return db.session.get_one(User, version.uploaded_by_id)
 
 
 def note_refusal(owner: Owner, raw_name: str, refusal: Exception) -> None:

@@ -38,6 +38,7 @@ def purge(app: Flask) -> Purged:
 
 NOTHING = Purged(
     documents=0,
+    versions=0,
     blobs=0,
     orphans=0,
     unfinished=0,
