@@ -65,7 +65,6 @@ def test_worker_finds_damage_and_tells_the_admins(own_database: str) -> None:
         assert "2 stored files are what was uploaded" in portal.manage("verify").stdout
         assert portal.client(ALICE).get(broken["download_url"]).status == 200
         assert portal.stop() == 0
-        assert "Traceback" not in portal.last_words()
 
 
 def test_worker_that_is_killed_or_stopped_while_it_reads_loses_nothing(own_database: str) -> None:
