@@ -316,13 +316,17 @@ def test_nobody_else_touches_a_version(
     assert len(stored_files(app)) == 3
 
 
-def test_restoring_needs_room(make_app: Any) -> None:
+def test_restoring_needs_room(make_app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     app = make_app(default_quota_bytes=100)
     alice = Cast(app).person("alice@example.org", "Alice")
     deed = alice.upload(content=b"a" * 60)
     send(alice, f"{deed['url']}/versions", b"b" * 30)
+    copied: list[Any] = []
+    # What clearly cannot fit is not even copied.
+    monkeypatch.setattr(type(app.extensions["storage"]), "copy", copied.append)
     answer = alice.post_json(f"{deed['url']}/versions/1/restore")
     assert answer.status_code == 413
+    assert copied == []
     assert "10 bytes" in answer.get_json()["detail"]
     assert len(stored_files(app)) == 2
     assert user_named(app, alice.email).used_bytes == 90
