@@ -285,7 +285,7 @@ def _due(settings: Settings) -> Iterator[tuple[ColumnElement[bool], Sequence[Any
     before = now - timedelta(days=settings.verify_days)
     yield and_(Version.verified_at.is_(None), is_whole), (Version.id,)
     yield and_(Version.verified_at < before, is_whole), (Version.verified_at, Version.id)
-    yield and_(Version.damaged_at.is_not(None), is_free), (Version.id,)
+    yield and_(Version.damaged_at.is_not(None), is_free), (Version.damaged_at, Version.id)
 
 
 def _within_reason(found: Sequence[Item]) -> list[Item]:

@@ -177,29 +177,26 @@ def trim(settings: Settings) -> int:
     """
     if not settings.keep_versions:
         return 0
-    total, after = 0, 0
-    while True:
-        found = db.session.execute(
-            select(Document.id, Document.owner_id)
-            .where(
-                Document.id > after,
-                Document.trashed_at.is_(None),
-                # Said twice: only this one is known to fit the index of such documents.
-                Document.version > literal(1, literal_execute=True),
-                Document.version > settings.keep_versions,
-                settings.keep_versions < _HOW_MANY,
-            )
-            .order_by(Document.id)
-            .limit(1)
-        ).one_or_none()
-        db.session.commit()
-        if found is None:
-            return total
-        with transaction():
-            trimmed = _trim(*found, settings.keep_versions)
-        total += trimmed
-        # One with a great many comes again until it has no more.
-        after = after if trimmed == _BATCH else found.id
+    found = db.session.execute(
+        select(Document.id, Document.owner_id)
+        .where(
+            Document.trashed_at.is_(None),
+            # Said twice: only this one is known to fit the index of such documents.
+            Document.version > literal(1, literal_execute=True),
+            Document.version > settings.keep_versions,
+            settings.keep_versions < _HOW_MANY,
+        )
+        .order_by(Document.version)
+    ).all()
+    db.session.commit()
+    total = 0
+    for document_id, owner_id in found:
+        trimmed = _BATCH
+        while trimmed == _BATCH:
+            with transaction():
+                trimmed = _trim(document_id, owner_id, settings.keep_versions)
+            total += trimmed
+    return total
 
 
 def _trim(document_id: int, owner_id: int, keep: int) -> int:
