@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -501,6 +502,22 @@ def test_many_are_trimmed_batch_by_batch(
 
 def test_trash_is_not_trimmed(app: Flask, alice: Browser, three: dict[str, Any]) -> None:
     alice.post(f"{three['url']}/delete")
+    assert trim(app, 1) == 0
+    alice.post(f"{three['url']}/restore")
+    assert listed(alice, three) == [3, 2, 1]
+
+
+def test_document_that_is_deleted_meanwhile_is_not_trimmed(
+    app: Flask, alice: Browser, three: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = versions.transaction
+
+    def late() -> Any:
+        with ThreadPoolExecutor(1) as other:
+            assert other.submit(alice.post, f"{three['url']}/delete").result().status_code == 303
+        return real()
+
+    monkeypatch.setattr(versions, "transaction", late)
     assert trim(app, 1) == 0
     alice.post(f"{three['url']}/restore")
     assert listed(alice, three) == [3, 2, 1]
