@@ -14,7 +14,7 @@ from processes import Server, ServerError
 
 _PATIENCE = 60.0
 #: How often everything is made due again; the worker never finds that it has nothing to do.
-_EVERY_SECONDS = 0.5
+_EVERY_SECONDS = 2.0
 _MAKE_DUE = "UPDATE versions SET verified_at = NULL, next_verify_at = NULL WHERE verified_at > ?"
 
 

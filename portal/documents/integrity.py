@@ -37,8 +37,8 @@ AGAIN = timedelta(hours=1)
 #: So many versions are taken at once, and so many bytes: two commits for all of them.
 _BATCH = 100
 _BATCH_BYTES = 64 * 1024 * 1024
-#: Of each moment of work and rest, so much is rest: a quarter of a core's time is work, at most.
-REST = 3.0
+#: So many times as long as it worked it rests: an eighth of a core's time is work, at most.
+REST = 7.0
 #: How many rows are read at a time by who verifies everything.
 _PAGE = 500
 
@@ -92,7 +92,7 @@ class Finding:
 
 
 def verify_some(settings: Settings, rest: Rest) -> int:
-    """Verify a few of those that are due, resting three times as long as working.
+    """Verify a few of those that are due, resting seven times as long as working.
 
     Answers how many; 0 where none is due. Raises `Stopped` when `rest` does: what was verified by
     then is written down, the others are given back. Raises `StorageUnavailable` or `Busy`.
