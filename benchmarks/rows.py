@@ -15,6 +15,7 @@ from measuring import CPU, GROWN, MB, PEAK, Bench, Figures, MeasuringError, Metr
 from processes import Watch
 from systems import System
 from upload_rows import UPLOAD_ROWS, Way, as_usual, in_parts
+from verify_row import verify_row
 from wire import Target
 from zip_rows import ZIP_ROW
 
@@ -142,6 +143,13 @@ def _slow_readers(bench: Bench, system: System) -> Figures:
     }
 
 
+def _small_rate(target: Target, connections: int, seconds: int) -> float:
+    seen = _wrk(target, connections, seconds)
+    if not seen["requests"] or seen["bad_status"]:
+        raise MeasuringError(f"not every answer was the file: {seen}")
+    return seen["requests"] / (seen["microseconds"] / 1e6)
+
+
 def _small_row(connections: int) -> Row:
     people = "1 connection" if connections == 1 else f"{connections} connections"
     return Row(
@@ -185,5 +193,6 @@ ROWS: dict[str, Row] = {
             ),
             _slow_readers,
         ),
+        verify_row(_small_rate),
     )
 }

@@ -12,7 +12,7 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import ClassVar
 from urllib.parse import urlencode
@@ -20,6 +20,7 @@ from urllib.parse import urlencode
 import environments
 from clients import Answered
 from processes import Server, ServerError, free_port
+from verifying import Verifying
 from wire import Target, Tus, Upload, form_upload, put_upload
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -137,6 +138,10 @@ class System(ABC):
         if self._server is not None:
             self._server.stop()
             self._server = None
+
+    def verifying(self) -> AbstractContextManager[Verifying] | None:
+        """Have what it has stored verified meanwhile; None where nothing does that."""
+        return None
 
     def recover(self, path: str, patience: float) -> None:
         """Wait until it answers again after it was treated badly."""
@@ -339,6 +344,7 @@ class Portal(System):
             "PORTAL_INSTANCE_DIR": str(self.home / "instance"),
             "PORTAL_FILES_DIR": str(self.stored),
         }
+        self._worker = [*manage, "worker"], self._environment(**settings)
         password = secrets.token_urlsafe(24)
         self._launch([*manage, "run", "--port", str(self.port)], **settings)
         subprocess.run(
@@ -386,6 +392,11 @@ class Portal(System):
         target = self.target("/documents/zip")
         ids = [("id", path.split("/")[2]) for path in paths]
         return target, target.post([("csrf_token", self._token), *ids])
+
+    def verifying(self) -> AbstractContextManager[Verifying]:
+        """By one more worker, as the setting has it, for which everything is due all the time."""
+        command, environment = self._worker
+        return Verifying(command, environment, self.home)
 
     def give_up(self, unfinished: Upload) -> None:
         path = unfinished.target.path

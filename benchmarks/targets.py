@@ -130,6 +130,14 @@ TARGETS = (
         )
         for way, key in _WAYS.items()
     ),
+    *(
+        Target(
+            f"{kind} beside verifying: 0.9 of without",
+            _middle("beside-verify", f"{key}_share"),
+            at_least=0.9,
+        )
+        for kind, key in (("small downloads", "small"), ("a large download", "large"))
+    ),
     Target(
         "small uploads: 1.5 of the baseline",
         _ratio("upload-small", "per_s", "baseline"),

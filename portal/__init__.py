@@ -38,6 +38,7 @@ from portal.documents import intake, resumable
 from portal.documents.bulk_views import bulk
 from portal.documents.folder_views import folder_pages
 from portal.documents.retention_views import retention
+from portal.documents.versions_views import versions
 from portal.documents.views import documents
 from portal.extensions import csrf, login_manager, migrate
 from portal.extensions import db as _db
@@ -80,6 +81,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(documents)
     app.register_blueprint(folder_pages)
     app.register_blueprint(bulk)
+    app.register_blueprint(versions)
     app.register_blueprint(sharing)
     app.register_blueprint(sharing_several)
     app.register_blueprint(admin)

@@ -34,7 +34,7 @@ from sqlalchemy.orm import aliased
 
 from portal import audit, database
 from portal.config import Settings
-from portal.errors import BeingScanned, Gone, Infected, NotFound, SignInRequired
+from portal.errors import BeingScanned, Damaged, Gone, Infected, NotFound, SignInRequired
 from portal.extensions import db
 from portal.models import (
     ApiToken,
@@ -254,8 +254,8 @@ def grant_to_user(person: Person, document_id: uuid.UUID, version: int | None = 
     """Grant `person` a document they may see; `version` None is the newest.
 
     Someone else's document and one that never existed raise the same `NotFound`,
-    so the answer does not confirm that a guessed id is real. Raises `BeingScanned` or
-    `Infected` for bytes that may not leave, and only to whom the document is visible.
+    so the answer does not confirm that a guessed id is real. Raises `BeingScanned`, `Infected`
+    or `Damaged` for bytes that may not leave, and only to whom the document is visible.
     """
     row = _GRANT_TO_USER.ask(person_id=person.user_id, document_id=document_id, version=version)
     if row is None:
@@ -267,7 +267,7 @@ def grant_to_user(person: Person, document_id: uuid.UUID, version: int | None = 
 class Kept:
     """One version of a document as its owner takes it away with them."""
 
-    #: None where the bytes may not leave (see `scan`).
+    #: None where the bytes may not leave (see `scan`), or are damaged.
     grant: Grant | None
     document_id: uuid.UUID
     name: str
@@ -441,7 +441,7 @@ def grants_to_everything(person: Person, ids: Sequence[int]) -> Sequence[Kept]:
 def _kept(facts: Sequence[Any], more: Sequence[Any]) -> Kept:
     document_id, name, _, _, size_bytes, sha256, media_type, scan = facts
     grant = _grant(facts, Reason.OWNER) if _may_leave(scan) else None
-    state = scan_state(scan)
+    state = Scan.NONE if scan == _DAMAGED else scan_state(scan)
     return Kept(grant, document_id, name, size_bytes, sha256, media_type, state, *more)
 
 
@@ -548,12 +548,12 @@ def open_link(token: str) -> OpenLink:
 
 
 def check_may_start(link: OpenLink) -> None:
-    """Raise `BeingScanned` or `Gone` where `link` hands out nothing at this moment.
+    """Raise `BeingScanned`, `Damaged` or `Gone` where `link` hands out nothing at this moment.
 
     To be asked in the transaction that counts a download, so that none is counted in vain.
     """
     scan = db.session.scalar(
-        select(Version.scan)
+        select(_HINDRANCE)
         .join(Document, Document.id == Version.document_id)
         .where(Document.public_id == link.document_id, Version.number == Document.version)
     )
@@ -760,6 +760,8 @@ def _refuse_unscanned(
     """Raise unless the bytes may leave. Every way to a grant leads through here."""
     if _may_leave(scan):
         return
+    if scan == _DAMAGED:
+        raise Damaged
     if scan_state(scan) is not Scan.INFECTED:
         raise BeingScanned
     if link is not None:
@@ -795,6 +797,14 @@ def _denied(document_id: uuid.UUID | None, folder: uuid.UUID | None = None) -> N
 
 _MAKER = aliased(User)
 
+#: What may keep bytes from leaving: what is known of them and malware, or that they are not those
+#: that were stored. The latter is no state of `Scan`, so that whoever does not know it says no.
+_DAMAGED = "damaged"
+_HINDRANCE = case(
+    (and_(Version.damaged_at.is_not(None), Version.scan != Scan.INFECTED), literal(_DAMAGED)),
+    else_=Version.scan,
+)
+
 #: What a grant is made of: plain columns, without the cost of whole objects.
 _GRANT_COLUMNS = (
     select(
@@ -805,7 +815,7 @@ _GRANT_COLUMNS = (
         Version.size_bytes,
         Version.sha256,
         Version.media_type,
-        Version.scan,
+        _HINDRANCE,
     )
     .join(User, User.id == Document.owner_id)
     .join(Version, Version.document_id == Document.id)

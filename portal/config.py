@@ -80,6 +80,10 @@ class Settings:
     share_max_days: int = 90
     share_password_required: bool = False
     trash_days: int = 30
+    #: How many versions of a document are kept; 0 is all of them.
+    keep_versions: int = 100
+    #: Every stored file is read and compared with its hash within so many days; 0 is never.
+    verify_days: int = 30
     session_idle_minutes: int = 60
     session_days: int = 14
     oidc_issuer: str = ""
@@ -129,6 +133,13 @@ def _whole(minimum: int) -> Callable[[str], int]:
         return int(text)
 
     return parse
+
+
+def _days(raw: str) -> int:
+    days = _whole(0)(raw)
+    if days > 36_500:
+        raise ValueError("must be at most 36500 days")
+    return days
 
 
 def _flag(raw: str) -> bool:
@@ -294,6 +305,8 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "share_max_days": _whole(1),
     "share_password_required": _flag,
     "trash_days": _whole(0),
+    "keep_versions": _whole(0),
+    "verify_days": _days,
     "session_idle_minutes": _whole(1),
     "session_days": _whole(1),
     "oidc_issuer": _issuer,

@@ -146,6 +146,15 @@ class Infected(PortalError):
     reason = "infected"
 
 
+class Damaged(PortalError):
+    """The bytes are not there as the database knows them: nobody gets wrong ones for right."""
+
+    title = "This document cannot be opened"
+    what = "The stored file is missing or damaged. It was not sent."
+    cure = "Tell the person who runs this portal; a backup may hold it."
+    reason = "damaged"
+
+
 class Gone(PortalError):
     """It existed and has ended: an expired, revoked or used-up link."""
 

@@ -22,6 +22,7 @@ from portal.audit import reading
 from portal.audit.reading import EventLine
 from portal.config import Settings
 from portal.documents.archives import NOT_INCLUDED, not_included, why_not
+from portal.errors import Damaged
 from portal.extensions import db
 from portal.models import (
     ApiToken,
@@ -209,7 +210,7 @@ def _open(app: Flask, kept: Kept) -> Iterator[bytes] | None:
     try:
         with app.app_context():
             return delivery.pieces(kept.grant)
-    except delivery.Damaged:
+    except Damaged:
         return None
 
 

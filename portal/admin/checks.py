@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from portal import storage
 from portal.audit import reading
 from portal.config import GIB, ROOT, Settings, is_loopback
-from portal.documents import housekeeping, usage
+from portal.documents import housekeeping, integrity, usage
 from portal.errors import PortalError
 from portal.extensions import db
 from portal.jobs import heartbeat
@@ -56,6 +56,7 @@ def quick(settings: Settings) -> list[Check]:
         _worker(settings),
         _mail(settings),
         _scanner(settings),
+        _verified(settings),
         _admins(),
     ]
 
@@ -72,6 +73,7 @@ def everything(settings: Settings, *, deep: bool = False) -> Iterator[Check]:
     yield _worker(settings)
     yield _mail_server(settings)
     yield _scanner(settings)
+    yield _verified(settings)
     yield _admins()
     yield _rows_have_files(deep=deep)
     yield _files_have_rows()
@@ -229,6 +231,27 @@ def _scanner(settings: Settings) -> Check:
         detail += " It calls clean what is too large or too nested for it to look into:"
         detail += " set AlertExceedsMax yes in clamd.conf."
     return Check(name, True, detail)
+
+
+def _verified(settings: Settings) -> Check:
+    """How far the round is in which every stored file is hashed again, and what it found."""
+    name = "Stored files"
+    found = integrity.progress(settings)
+    if settings.verify_days:
+        days = "day" if settings.verify_days == 1 else f"{settings.verify_days} days"
+        how_far = f"Verified within the last {days}: {found.verified:,} of {found.total:,}."
+    else:
+        how_far = "They are not verified, because PORTAL_VERIFY_DAYS is 0."
+    if not found.damaged:
+        return Check(name, True, how_far)
+    which = [f"{each.document_id} (version {each.number})" for each in integrity.findings(5)]
+    more = " …" if found.damaged > len(which) else ""
+    return Check(
+        name,
+        False,
+        f"{_count(found.damaged, 'is damaged', 'are damaged')} {', '.join(which)}{more}. {how_far}",
+        "Put them back from a backup, each under its own name, then run: manage.py verify",
+    )
 
 
 def _count(number: int, one: str, more: str) -> str:

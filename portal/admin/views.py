@@ -33,7 +33,7 @@ from portal.audit import reading
 from portal.audit.reading import Filters
 from portal.config import Settings
 from portal.database import transaction
-from portal.documents import folders, listing, room
+from portal.documents import folders, integrity, listing, room
 from portal.documents.forms import UploadForSomebodyForm
 from portal.documents.receiving import (
     answer_json,
@@ -52,6 +52,9 @@ from portal.request import PortalRequest
 from portal.sharing import links
 from portal.sharing.views import links_json, revoke_many
 
+#: So many damaged files are named on the front page.
+_DAMAGED_SHOWN = 10
+
 admin = Blueprint("admin", __name__, url_prefix="/admin")
 
 
@@ -61,6 +64,7 @@ def overview() -> ResponseReturnValue:
         "admin/overview.html",
         figures=figures.figures(),
         days=figures.days(),
+        damaged=integrity.findings(_DAMAGED_SHOWN),
         leaving=[
             (each, deletion.possible_from(each), deletion.is_possible(each))
             for each in deletion.waiting()

@@ -54,10 +54,15 @@ class Action(StrEnum):
     REFUSALS_COUNTED = "access.refusals_counted"
     UPLOADED = "document.uploaded"
     VERSION_ADDED = "document.version_added"
+    VERSION_RESTORED = "document.version_restored"
+    VERSION_DELETED = "document.version_deleted"
+    VERSION_TRIMMED = "document.version_trimmed"
     UPLOAD_REFUSED = "upload.refused"
     DOWNLOADED = "document.downloaded"
     DOWNLOAD_BLOCKED = "document.download_blocked"
     INFECTED = "document.infected"
+    DAMAGED = "document.damaged"
+    MENDED = "document.mended"
     RENAMED = "document.renamed"
     MOVED = "document.moved"
     TRASHED = "document.trashed"
@@ -130,10 +135,15 @@ _SENTENCES: dict[str, str] = {
     Action.REFUSALS_COUNTED: "Was refused {count} times more from the same address",
     Action.UPLOADED: "Uploaded “{name}”{misnamed}",
     Action.VERSION_ADDED: "Uploaded a new version of “{name}”{misnamed}",
+    Action.VERSION_RESTORED: "Made version {version} of “{name}” the newest one again",
+    Action.VERSION_DELETED: "Deleted version {version} of “{name}” for ever",
+    Action.VERSION_TRIMMED: "Version {version} of “{name}” was deleted: newer ones are enough",
     Action.UPLOAD_REFUSED: "An upload of “{name}” was refused: {reason}",
     Action.DOWNLOADED: "Downloaded “{name}”{through}",
     Action.DOWNLOAD_BLOCKED: "A download of “{name}” was refused, as malware was found in it",
     Action.INFECTED: "Malware was found in “{name}”: {threat}",
+    Action.DAMAGED: "The stored file of version {version} of “{name}” {problem}",
+    Action.MENDED: "The stored file of version {version} of “{name}” is whole again",
     Action.RENAMED: "Renamed “{old_name}” to “{name}”",
     Action.MOVED: "Moved “{name}” {to_place}",
     Action.TRASHED: "Moved “{name}” to the trash{by_rule}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 
@@ -14,7 +15,7 @@ from portal.admin import checks
 from portal.admin.checks import Check
 from portal.cli import acting
 from portal.config import ConfigError
-from portal.documents import housekeeping
+from portal.documents import housekeeping, integrity
 from portal.errors import PortalError
 from portal.extensions import db
 
@@ -47,6 +48,25 @@ def purge() -> None:
             click.echo(f"{count} {name} removed")
 
 
+@click.command()
+def verify() -> None:
+    """Read every stored file now and compare its hash. The exit code is 1 if one is damaged."""
+    settings = config.load()
+    damaged = 0
+    with acting(settings):
+        total = integrity.all_bytes()
+        with click.progressbar(length=total, label="Verifying", file=sys.stderr) as bar:
+            for item, problem in integrity.verify_everything(bar.update):
+                damaged += 1
+                click.echo(f"\n{item.blob} {problem}")
+        count = integrity.progress(settings).total
+    if damaged:
+        files = "file is" if damaged == 1 else "files are"
+        click.echo(f"{damaged} of {count} stored {files} damaged. The admins were told.")
+        raise SystemExit(1)
+    click.echo(f"All {count} stored files are what was uploaded.")
+
+
 def _checks(*, deep: bool) -> Iterator[Check]:
     """Every check; what keeps the others from being made is the last one and says so."""
     try:
@@ -75,4 +95,4 @@ def _show(check: Check) -> None:
         click.echo(f"      {check.cure}")
 
 
-COMMANDS = (doctor, purge)
+COMMANDS = (doctor, purge, verify)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flask_wtf import FlaskForm
-from wtforms import IntegerField, MultipleFileField, StringField, TextAreaField
+from wtforms import FileField, IntegerField, MultipleFileField, StringField, TextAreaField
 from wtforms.validators import InputRequired, Length, Optional
 
 
@@ -17,6 +17,10 @@ class UploadForSomebodyForm(UploadForm):
         [Length(max=2000, message="Use at most 2,000 characters.")],
         description="The owner reads it beside the document.",
     )
+
+
+class VersionForm(FlaskForm):
+    file = FileField("File")
 
 
 class RenameForm(FlaskForm):

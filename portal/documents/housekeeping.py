@@ -14,7 +14,7 @@ from portal.accounts.known_devices import KEPT as DEVICE_KEPT
 from portal.audit import reading
 from portal.config import Settings
 from portal.database import transaction
-from portal.documents import folders, resumable, retention, usage
+from portal.documents import folders, resumable, retention, usage, versions
 from portal.documents.lifecycle import delete_all_for_ever
 from portal.extensions import db
 from portal.models import (
@@ -53,6 +53,8 @@ class Purged:
     #: Moved to the trash because a rule says so.
     trashed: int
     documents: int
+    #: Older than all that are kept of their document.
+    versions: int
     blobs: int
     orphans: int
     unfinished: int
@@ -74,6 +76,7 @@ def purge(settings: Settings) -> Purged:
         return Purged(
             trashed=retention.trash_what_is_due(),
             documents=_old_trash(settings),
+            versions=versions.trim(settings),
             blobs=_discarded_blobs(),
             orphans=_remove(orphans()),
             unfinished=_remove(_left_behind()),

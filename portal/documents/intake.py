@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, cast
@@ -157,8 +157,10 @@ def change(
     settings: Settings,
     is_reserved: bool,
     also: Also | None,
+    scan: Mapping[str, Any] | None = None,
 ) -> audit.Change:
-    """What puts the bytes into the database.
+    """What puts the bytes into the database; `scan` is what is known of them, where it is more
+    than of any others that were just stored.
 
     Everything is worked out now: it may be called in the thread of another upload.
     """
@@ -197,7 +199,9 @@ def change(
         **uploaded,
         "blob": blob,
         "sha256": stored.sha256,
-        **waiting.first_state(settings),
+        # Their hash was taken while they were written.
+        "verified_at": stored.uploaded_at,
+        **(scan or waiting.first_state(settings)),
     }
 
     def take_in(driver: Any) -> None:
@@ -356,8 +360,8 @@ _OF_BOTH = ("size_bytes", "media_type", "uploaded_at", "uploaded_by_id")
 _OF_NAME = ("name", "name_key", "name_sort")
 _OF_DOCUMENT = ("public_id", "owner_id", *_OF_NAME, "folder_id", "note", "version", *_OF_BOTH)
 _OF_FOLDER = ("public_id", "owner_id", "parent_id", *_OF_NAME, "created_at")
-_OF_SCAN = ("scan", "threat", "scan_tries", "next_scan_at")
-_OF_VERSION = ("document_id", "number", "blob", "sha256", *_OF_SCAN, *_OF_BOTH)
+_OF_SCAN = ("scan", "threat", "scan_tries", "next_scan_at", "scanned_at")
+_OF_VERSION = ("document_id", "number", "blob", "sha256", "verified_at", *_OF_SCAN, *_OF_BOTH)
 
 
 class _Statements:

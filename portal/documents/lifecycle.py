@@ -175,11 +175,22 @@ def delete_all_for_ever(
         total += gone
 
 
+def may_be_deleted(ids: Sequence[int]) -> set[int]:
+    """Of these documents those that may lose versions for ever, asked within a transaction.
+
+    Whoever deletes versions of a document that stays asks here, also on behalf of the portal.
+    """
+    session = db.session()
+    mine = Document.id.in_(ids)
+    keeping.stand_in_line(session.scalars(select(Document.owner_id).where(mine).distinct()).all())
+    return set(session.scalars(select(Document.id).where(mine, ~keeping.must_stay())))
+
+
 def delete_for_ever(ids: Sequence[int]) -> int:
     """Delete trashed documents, within a transaction: rows now, bytes later by the worker.
 
-    The only place that deletes rows of documents and versions. Whatever was asked before, what is
-    held or kept at this moment stays. Answers how many are gone.
+    The only place that deletes rows of documents. Whatever was asked before, what is held or
+    kept at this moment stays. Answers how many are gone.
     """
     with transaction() as session:
         owners = session.scalars(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar, cast
@@ -17,6 +17,7 @@ from portal.config import Settings
 from portal.documents import names, uploads
 from portal.documents.intake import Intent, Stored
 from portal.documents.room import Reception
+from portal.documents.versions import Entry
 from portal.errors import Invalid, NotFound, PortalError, UploadRejected
 from portal.models import SameName, User
 from portal.request import PortalRequest
@@ -159,6 +160,27 @@ def id_in(text: str) -> UUID | None:
 def as_text(moment: datetime) -> str:
     """A moment as programs see it: ISO 8601 in UTC."""
     return moment.isoformat().replace("+00:00", "Z")
+
+
+def versions_json(document_id: UUID, found: Sequence[Entry]) -> list[dict[str, Any]]:
+    """The versions of a document as programs see them."""
+    return [
+        {
+            "number": each.number,
+            "size": each.size_bytes,
+            "sha256": each.sha256.hex(),
+            "media_type": each.media_type,
+            "uploaded_at": as_text(each.uploaded_at),
+            "uploaded_by": each.uploaded_by_name,
+            "scan": each.scan.value,
+            "verified_at": as_text(each.verified_at) if each.verified_at else None,
+            "damaged_at": as_text(each.damaged_at) if each.damaged_at else None,
+            "download_url": url_for(
+                "documents.download", document_id=document_id, version=each.number
+            ),
+        }
+        for each in found
+    ]
 
 
 def as_json(document: Stored) -> dict[str, Any]:

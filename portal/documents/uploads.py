@@ -27,7 +27,7 @@ from portal.documents.intake import (
 )
 from portal.errors import Conflict, NotFound, SameNameThere, UploadRejected
 from portal.extensions import db
-from portal.models import Document, Folder, SameName, User, Version, utcnow
+from portal.models import Document, Folder, SameName, Version, utcnow
 from portal.scanning import waiting
 from portal.storage import Growing, Incoming, Received
 
@@ -180,11 +180,6 @@ def as_stored(document: Document) -> Stored:
         scan=scan_state(newest.scan),
         folder=folder.public_id if folder else None,
     )
-
-
-def uploader_of(version: Version) -> User:
-    """Who uploaded a version."""
-    return db.session.get_one(User, version.uploaded_by_id)
 
 
 def note_refusal(owner: Owner, raw_name: str, refusal: Exception) -> None:

@@ -16,13 +16,13 @@ from portal.access import Place
 from portal.accounts.api_tokens import Scope
 from portal.accounts.people import quota_of
 from portal.config import Settings
-from portal.documents import keeping, lifecycle, listing, room, uploads
+from portal.documents import keeping, lifecycle, listing, room, uploads, versions
 from portal.documents.folder_json import row_json, trashed_json
 from portal.documents.folder_listing import Contents, contents, in_trash
-from portal.documents.forms import FolderForm, RenameForm, UploadForm
+from portal.documents.forms import FolderForm, RenameForm, UploadForm, VersionForm
 from portal.documents.keeping import Keeping
 from portal.documents.listing import Query
-from portal.documents.page import document_page
+from portal.documents.page import document_page, version_number
 from portal.documents.receiving import (
     answer_json,
     as_json,
@@ -32,8 +32,9 @@ from portal.documents.receiving import (
     receive_all,
     refused_as,
     takes_files,
+    versions_json,
 )
-from portal.errors import NotFound
+from portal.errors import NotFound, UploadRejected
 from portal.forms import check, filling
 from portal.gate import leaves_session_alone, open_to_tokens, wants_json
 from portal.storage import delivery
@@ -93,7 +94,9 @@ def upload() -> ResponseReturnValue:
 @open_to_tokens(Scope.DOCUMENTS_READ)
 def show(document_id: UUID) -> ResponseReturnValue:
     if wants_json():
-        return as_json(uploads.as_stored(access.document_for(current_user, document_id)))
+        document = access.document_for(current_user, document_id)
+        every = versions_json(document_id, versions.history(document))
+        return {**as_json(uploads.as_stored(document)), "versions": every}
     return document_page(document_id)
 
 
@@ -109,11 +112,15 @@ def download(document_id: UUID) -> ResponseReturnValue:
 @open_to_tokens(Scope.DOCUMENTS_WRITE)
 @takes_files(into=lambda document_id: access.owner_of(current_user, document_id))
 def add_version(document_id: UUID) -> ResponseReturnValue:
-    outcome = receive_all(document_id=document_id)
-    if wants_json():
-        return answer_json(outcome)
-    for _, refusal in outcome.rejected:
-        raise refusal
+    form = VersionForm(formdata=None)
+    with filling(form, UploadRejected) as refused:
+        outcome = receive_all(document_id=document_id)
+        if wants_json():
+            return answer_json(outcome)
+        for _, refusal in outcome.rejected:
+            raise refusal
+    if refused:
+        return document_page(document_id, version_form=form, refused=refused)
     flash(f"A new version of “{outcome.stored[0].name}” is there.", "success")
     return redirect(url_for("documents.show", document_id=document_id), 303)
 
@@ -238,9 +245,10 @@ def _version() -> int | None:
     text = request.args.get("version")
     if text is None:
         return None
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
+    number = version_number(text)
+    if number is None:
         raise NotFound
-    return int(text)
+    return number
 
 
 def _settings() -> Settings:

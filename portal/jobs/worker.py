@@ -16,9 +16,10 @@ from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal.config import Settings
+from portal.documents import integrity
 from portal.errors import PortalError
 from portal.extensions import db
-from portal.jobs import heartbeat
+from portal.jobs import heartbeat, priority
 from portal.lifeline import die_with, leave_network
 from portal.mail import delivery
 from portal.scanning import scanner, waiting
@@ -40,6 +41,9 @@ SCANS_AT_ONCE = 4
 SCAN_PAUSE_SECONDS = 5.0
 #: How often it is looked for documents from the time before there was a scanner.
 OLDER_SECONDS = 600
+#: How often the worker looks for stored files to verify, and after what trouble it waits how long.
+VERIFY_SECONDS = 60.0
+VERIFY_PAUSE_SECONDS = 600.0
 #: How long the task in hand may take to finish once the worker was told to stop.
 STOP_SECONDS = 30
 #: One that dies at once is started again after this pause at most.
@@ -80,7 +84,8 @@ def work(app: Flask, parent: int | None = None) -> None:
         threading.Thread(target=_scan, args=(app, settings, stop, number), name=f"scanner {number}")
         for number in range(SCANS_AT_ONCE if settings.clamd_url else 0)
     ]
-    for each in scanners:
+    verifier = threading.Thread(target=_verify, args=(app, settings, stop), name="verifier")
+    for each in (*scanners, verifier):
         each.start()
     while True:
         heartbeat.beat(settings.instance_dir)
@@ -88,7 +93,7 @@ def work(app: Flask, parent: int | None = None) -> None:
             break
         consumer.check_worker_health()
     consumer.stop(graceful=True)
-    for each in (postman, *scanners):
+    for each in (postman, *scanners, verifier):
         each.join(STOP_SECONDS)
     heartbeat.stop(settings.instance_dir)
 
@@ -162,6 +167,29 @@ def _scan(app: Flask, settings: Settings, stop: threading.Event, number: int) ->
         # One after the other: together they look four times a second.
         first=SCAN_SECONDS * number / SCANS_AT_ONCE,
         pause_after_trouble=SCAN_PAUSE_SECONDS,
+    )
+
+
+def _verify(app: Flask, settings: Settings, stop: threading.Event) -> None:
+    """Hash what is stored again, as the setting says, until told to stop."""
+    priority.step_back()
+
+    def rest(seconds: float) -> None:
+        if stop.wait(seconds):
+            raise integrity.Stopped
+
+    def verify() -> float:
+        try:
+            return 0 if integrity.verify_some(settings, rest) else VERIFY_SECONDS
+        except integrity.Stopped:
+            return 0
+
+    _repeat(
+        app,
+        stop,
+        verify,
+        "stored files wait to be verified",
+        pause_after_trouble=VERIFY_PAUSE_SECONDS,
     )
 
 

@@ -21,6 +21,8 @@ from portal.presentation import spoken
 
 #: How many mails about malware somebody gets in an hour.
 MOST_MALWARE_MAILS = 20
+#: And how many about damaged files.
+MOST_DAMAGE_MAILS = 20
 
 
 class Notice(StrEnum):
@@ -139,14 +141,8 @@ def tell_of_malware(user: User, document: Document, owner: User, threat: str) ->
     hour the pages and the audit log alone tell of more.
     """
     kind = "malware"
-    lately = db.session.scalar(
-        select(func.count(Mail.id)).where(
-            Mail.recipient == user.email,
-            Mail.kind == kind,
-            Mail.created_at > utcnow() - timedelta(hours=1),
-        )
-    )
-    if (lately or 0) >= MOST_MALWARE_MAILS:
+    lately = _sent_lately(user, kind)
+    if lately >= MOST_MALWARE_MAILS:
         return
     letter = Letter(
         kind,
@@ -164,6 +160,45 @@ def tell_of_malware(user: User, document: Document, owner: User, threat: str) ->
         },
     )
     post.put(letter, user.email, name=user.name)
+
+
+def tell_of_damage(user: User, document: Document, owner: User, number: int, problem: str) -> None:
+    """Mail an admin that a stored file is damaged, as part of the present `transaction()`.
+
+    A broken disk fills nobody's mailbox: after `MOST_DAMAGE_MAILS` in an hour the pages and the
+    audit log alone tell of more.
+    """
+    kind = "damage"
+    lately = _sent_lately(user, kind)
+    if lately >= MOST_DAMAGE_MAILS:
+        return
+    letter = Letter(
+        kind,
+        "a stored file is damaged",
+        "mail/damage.html",
+        {
+            "document_name": one_line(document.name),
+            "document_id": document.public_id,
+            "number": number,
+            "problem": problem,
+            "owner_name": one_line(owner.name),
+            "owner_id": owner.public_id,
+            "is_last": lately == MOST_DAMAGE_MAILS - 1,
+        },
+    )
+    post.put(letter, user.email, name=user.name)
+
+
+def _sent_lately(user: User, kind: str) -> int:
+    """How many mails of that kind somebody got in the last hour."""
+    count = db.session.scalar(
+        select(func.count(Mail.id)).where(
+            Mail.recipient == user.email,
+            Mail.kind == kind,
+            Mail.created_at > utcnow() - timedelta(hours=1),
+        )
+    )
+    return count or 0
 
 
 def _other_addresses(notice: Notice, facts: Mapping[str, Any]) -> list[str]:

@@ -99,7 +99,7 @@ class Scan(StrEnum):
 
 
 class Version(Base):
-    """The bytes of a document at one time. Only what the scanner says of them ever changes."""
+    """The bytes of a document at one time. Only what is known of them ever changes."""
 
     __tablename__ = "versions"
     __table_args__ = (UniqueConstraint("document_id", "number"),)
@@ -124,6 +124,12 @@ class Version(Base):
     next_scan_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     #: How often it was asked in vain.
     scan_tries: Mapped[int] = mapped_column(default=0)
+    #: When the stored bytes were last found to be those of `sha256`.
+    verified_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    #: Since when they are known not to be; None where they are, as far as anybody knows.
+    damaged_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    #: Not verified before this moment, because somebody is at it or it was damaged a while ago.
+    next_verify_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 Index(
@@ -131,6 +137,21 @@ Index(
     Version.next_scan_at,
     sqlite_where=Version.next_scan_at.is_not(None),
     postgresql_where=Version.next_scan_at.is_not(None),
+)
+
+
+Index("ix_versions_verified_at", Version.verified_at, Version.id)
+Index(
+    "ix_versions_damaged_at",
+    Version.damaged_at,
+    sqlite_where=Version.damaged_at.is_not(None),
+    postgresql_where=Version.damaged_at.is_not(None),
+)
+Index(
+    "ix_documents_versions",
+    Document.version,
+    sqlite_where=Document.version > 1,
+    postgresql_where=Document.version > 1,
 )
 
 

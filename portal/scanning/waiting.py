@@ -61,7 +61,16 @@ def first_state(settings: Settings) -> dict[str, Any]:
         "next_scan_at": utcnow() if waits else None,
         "scan_tries": 0,
         "threat": "",
+        "scanned_at": None,
     }
+
+
+def state_of_copy(version: Version, settings: Settings) -> dict[str, Any]:
+    """The same of one that has the very bytes of `version`: what is clean stays clean."""
+    state = first_state(settings)
+    if version.scan != Scan.CLEAN:
+        return state
+    return {**state, "scan": Scan.CLEAN, "next_scan_at": None, "scanned_at": version.scanned_at}
 
 
 def is_due() -> bool:

@@ -8,7 +8,7 @@ object store or encryption can, without a caller noticing.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -148,6 +148,22 @@ class Storage(Protocol):
         `pace` is that of a taker who has taken other bytes before these.
         Raises `BlobMissing` at once if the blob is not there or is not `size_bytes` long, so
         that a damaged blob is an error before the first byte and never a short answer.
+        """
+
+    def digest(self, blob: str, size_bytes: int, after_block: Callable[[int], None]) -> bytes:
+        """The SHA-256 of a blob as it lies in storage, and not as some memory has kept it.
+
+        Disturbs nothing that downloads keep in memory. `after_block` hears again and again how
+        many bytes more were read, and may rest or raise. Raises `BlobMissing` with words where the
+        blob is not there, not `size_bytes` long or unreadable; `StorageUnavailable` where nothing
+        can be told.
+        """
+
+    def copy(self, blob: str, owner: uuid.UUID, size_bytes: int, sha256: bytes) -> str:
+        """Store the bytes of a blob once more, for `owner`, and answer the new blob's name.
+
+        They are durable and have that very SHA-256, or nothing stays and it raises `BlobMissing`;
+        also `NoSpace` or `StorageUnavailable`.
         """
 
     def remove(self, blob: str) -> None:

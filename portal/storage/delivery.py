@@ -14,7 +14,7 @@ from werkzeug.http import parse_date, parse_range_header
 
 from portal import audit, storage
 from portal.access import Grant
-from portal.errors import PortalError
+from portal.errors import Damaged
 from portal.storage.base import BlobMissing
 from portal.storage.disposition import attachment
 from portal.storage.pace import Pace
@@ -58,14 +58,6 @@ TRANSFERS = 448
 _LAST_NONE = re.compile(r"\s*bytes\s*=\s*-0+\s*", re.IGNORECASE)
 
 _slots = Slots(TRANSFERS)
-
-
-class Damaged(PortalError):
-    """The bytes are not there as the database knows them; somebody must look."""
-
-    title = "This document cannot be opened"
-    what = "The stored file is missing or damaged. It was not sent."
-    cure = "Tell the person who runs this portal; a backup may hold it."
 
 
 class _Answer(Response):

@@ -10,12 +10,13 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from portal.errors import StorageUnavailable
+from portal.storage import checking
 from portal.storage.base import BlobMissing, Stored
 from portal.storage.files import INCOMING, make_directory, refusal
 from portal.storage.growing import Digests, LocalGrowing
@@ -83,6 +84,34 @@ class LocalStorage:
             os.close(descriptor)
             raise BlobMissing(blob)
         return Reader(descriptor, start, length, self._reading, pace or Pace())
+
+    def digest(self, blob: str, size_bytes: int, after_block: Callable[[int], None]) -> bytes:
+        try:
+            return checking.digest(self._path(blob), size_bytes, after_block)
+        except FileNotFoundError as error:
+            # A disk that is not mounted has no files: nothing is known of any of them.
+            if next(self._directories(), None) is None:
+                raise StorageUnavailable from error
+            raise BlobMissing("is missing") from error
+        except OSError as error:
+            if error.errno in checking.OF_THE_FILE:
+                raise BlobMissing("cannot be read") from error
+            raise StorageUnavailable from error
+
+    def copy(self, blob: str, owner: uuid.UUID, size_bytes: int, sha256: bytes) -> str:
+        # Written anew, though some file systems could share the blocks: what damages one version
+        # must not damage the other, and what is hashed is what is written.
+        pieces = self.read(blob, 0, size_bytes, size_bytes)
+        incoming = self.receive(owner)
+        try:
+            for piece in pieces:
+                incoming.write(piece)
+            if incoming.received().sha256 != sha256:
+                raise BlobMissing("was changed")
+            return incoming.keep()
+        except BaseException:
+            incoming.discard()
+            raise
 
     def remove(self, blob: str) -> None:
         with suppress(FileNotFoundError):

@@ -204,6 +204,7 @@ def test_healthy_portal_is_called_healthy(healthy: Flask) -> None:
         "Mail",
         "Scanner",
         "Admins",
+        "Stored files",
         "Every document has its file",
         "Every file has its document",
         "Used room",

@@ -104,6 +104,9 @@ class Stage:
             Place("document-with-note", ALICE, self.documents["statement"]),
             Place("document-rename", ALICE, deed, _open_rename),
             Place("document-more", ALICE, deed, _open_more),
+            Place("document-versions", ALICE, self.documents["drafts"], _open_versions),
+            Place("document-version-wrong", ALICE, self.documents["drafts"], self._post_version),
+            Place("document-damaged", ALICE, self.documents["cellar"]),
             Place("document-wrong-link", ALICE, deed, _wrong_link),
             Place("document-long-name", ALICE, self.documents["long"]),
             Place("document-arabic", ALICE, self.documents["arabic"]),
@@ -203,6 +206,8 @@ class Stage:
         statement = [("Statement March 2026.pdf", Bytes(_scanned("Statement", 3, 96_000)))]
         made = ada.upload(statement, f"/admin/users/{self.people[ALICE]}/documents")
         self.documents["statement"] = made.json()["documents"][0]["url"]
+        self._add_versions(alice)
+        self._damage(alice)
         self._share(alice)
         self._keep(ada)
         for _ in range(2):
@@ -213,6 +218,23 @@ class Stage:
         self.clients[CAROL].post_json("/account/email", wish)
         carol = f"/admin/users/{self.people[CAROL]}"
         ada.post_json(carol, {"action": "reset-password"})
+
+    def _add_versions(self, alice: Client) -> None:
+        url = alice.upload_one("Letter to the bank.docx", Bytes(docx()))["url"]
+        for words in ("a second draft", "a third draft"):
+            alice.upload([("Letter.txt", Bytes(words.encode()))], f"{url}/versions")
+        self.documents["drafts"] = url
+
+    def _damage(self, alice: Client) -> None:
+        """Change a stored file behind the portal's back, and have that found."""
+        before = set(self.portal.files.glob("*/*"))
+        content = b"The cellar is dry.\n"
+        self.documents["cellar"] = alice.upload_one("Cellar.txt", Bytes(content))["url"]
+        alice.upload([("Cellar.txt", Bytes(b"dry"))], f"{self.documents['cellar']}/versions")
+        for file in set(self.portal.files.glob("*/*")) - before:
+            if file.is_file():
+                file.write_bytes(b"x" * file.stat().st_size)
+        self.portal.manage("verify", check=False)
 
     def _make_tokens(self, alice: Client) -> None:
         for name, kind, scopes in (
@@ -431,6 +453,12 @@ class Stage:
         page.get_by_role("button", name="Upload", exact=True).first.click()
         page.get_by_text("was not taken").wait_for()
 
+    def _post_version(self, page: Page) -> None:
+        page.locator("summary", has_text="Upload a new version").click()
+        page.get_by_label("Choose the file").set_input_files(self.large)
+        page.get_by_role("button", name="Upload", exact=True).click()
+        page.locator("#versions [role=alert]").wait_for()
+
     def _delete(self, page: Page) -> None:
         deleted = page.get_by_role("button", name="Delete Old draft.txt")
         if not deleted.count():
@@ -630,6 +658,11 @@ def _wrong_proof(page: Page) -> None:
     page.get_by_label("Password", exact=True).fill("not the password")
     page.get_by_role("button", name="Continue").click()
     page.wait_for_selector(".wrong")
+
+
+def _open_versions(page: Page) -> None:
+    page.locator("summary", has_text="Upload a new version").click()
+    page.get_by_label("Delete version 1").click()
 
 
 def _open_table(page: Page) -> None:

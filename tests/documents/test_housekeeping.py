@@ -39,6 +39,7 @@ def purge(app: Flask) -> Purged:
 NOTHING = Purged(
     trashed=0,
     documents=0,
+    versions=0,
     blobs=0,
     orphans=0,
     unfinished=0,

@@ -10,7 +10,7 @@ import resource
 import stat
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from portal.errors import NoSpace, StorageUnavailable
-from portal.storage import blocks, pace, reading
+from portal.storage import blocks, checking, pace, reading
 from portal.storage.base import BlobMissing, Incoming
 from portal.storage.local import LocalStorage
 from portal.storage.pace import CHUNK, LARGEST_CHUNK
@@ -577,3 +577,99 @@ def test_many_come_in_at_once_without_mixing(storage: LocalStorage) -> None:
 
 def test_free_room_is_told(storage: LocalStorage) -> None:
     assert (storage.free_bytes() or 0) > 0
+
+
+# Checking and copying
+
+
+def test_digest_is_that_of_the_bytes(storage: LocalStorage) -> None:
+    for content in (b"", b"short", LONG, LONG[: 2 * MIB]):
+        blob = store(storage, content, MIB)
+        lengths: list[int] = []
+        digest = storage.digest(blob, len(content), lengths.append)
+        assert digest == hashlib.sha256(content).digest()
+        assert sum(lengths) == len(content)
+
+
+@pytest.mark.parametrize("refused_at", ["open", "read"])
+def test_digest_where_the_file_system_knows_no_direct_reads(
+    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch, refused_at: str
+) -> None:
+    blob = store(storage, LONG, MIB)
+    preadv, tries = os.preadv, [0]
+
+    def refuse(*arguments: object) -> int:
+        tries[0] += 1
+        if tries[0] == 2:
+            raise OSError(errno.EINVAL, "no such read")
+        return preadv(*arguments)  # type: ignore[arg-type]
+
+    if refused_at == "open":
+        monkeypatch.setattr(checking, "_O_DIRECT", 0)
+    else:
+        monkeypatch.setattr(os, "preadv", refuse)
+    before = descriptors()
+    assert storage.digest(blob, len(LONG), lambda _: None) == hashlib.sha256(LONG).digest()
+    assert descriptors() == before
+
+
+def test_digest_of_what_is_not_whole_is_refused_with_words(
+    storage: LocalStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blob = store(storage, b"content")
+    for size in (6, 8):
+        with pytest.raises(BlobMissing, match=f"is 7 bytes long instead of {size}"):
+            storage.digest(blob, size, lambda _: None)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "preadv", _raise(errno.EIO))
+        with pytest.raises(BlobMissing, match="cannot be read"):
+            storage.digest(blob, 7, lambda _: None)
+        patched.setattr(os, "preadv", _raise(errno.ENOMEM))
+        with pytest.raises(StorageUnavailable):
+            storage.digest(blob, 7, lambda _: None)
+    (tmp_path / blob).unlink()
+    with pytest.raises(BlobMissing, match="is missing"):
+        storage.digest(blob, 7, lambda _: None)
+    (tmp_path / blob).mkdir()
+    with pytest.raises(BlobMissing, match=r"bytes long|cannot be read"):
+        storage.digest(blob, 7, lambda _: None)
+
+
+def _raise(number: int) -> Callable[..., int]:
+    def fail(*_: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    return fail
+
+
+def test_digest_of_a_store_that_is_not_there_says_nothing_of_the_file(
+    storage: LocalStorage, tmp_path: Path
+) -> None:
+    blob = store(storage, b"content")
+    (tmp_path / OWNER.hex).rename(tmp_path / "elsewhere")
+    with pytest.raises(StorageUnavailable):
+        storage.digest(blob, 7, lambda _: None)
+
+
+def test_copy_is_another_blob_of_the_same_bytes(storage: LocalStorage, tmp_path: Path) -> None:
+    for content in (b"", b"short", LONG):
+        blob = store(storage, content, MIB)
+        sha256 = hashlib.sha256(content).digest()
+        copy = storage.copy(blob, OWNER, len(content), sha256)
+        assert copy != blob
+        storage.remove(blob)
+        assert fetch(storage, copy, len(content)) == content
+        assert stat.S_IMODE((tmp_path / copy).stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("content", [b"another", b"shor", b"longer than"])
+def test_copy_of_what_is_not_whole_leaves_nothing(
+    storage: LocalStorage, tmp_path: Path, content: bytes
+) -> None:
+    blob = store(storage, content)
+    before = files(tmp_path)
+    open_before = descriptors()
+    with pytest.raises(BlobMissing):
+        storage.copy(blob, OWNER, 7, hashlib.sha256(b"content").digest())
+    assert files(tmp_path) == before
+    assert descriptors() == open_before
