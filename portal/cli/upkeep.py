@@ -17,6 +17,7 @@ from portal.config import ConfigError
 from portal.documents import housekeeping
 from portal.errors import PortalError
 from portal.extensions import db
+from portal.search import waiting
 
 
 @click.command()
@@ -47,6 +48,15 @@ def purge() -> None:
             click.echo(f"{count} {name} removed")
 
 
+@click.command()
+@click.option("--problems", is_flag=True, help="Only what could not be read before.")
+def reindex(problems: bool) -> None:
+    """Have documents read anew for searching; the worker does it, the newest first."""
+    with acting(config.load()):
+        count = waiting.read_again(problems_only=problems)
+        click.echo(f"{count} documents are read anew by the worker")
+
+
 def _checks(*, deep: bool) -> Iterator[Check]:
     """Every check; what keeps the others from being made is the last one and says so."""
     try:
@@ -75,4 +85,4 @@ def _show(check: Check) -> None:
         click.echo(f"      {check.cure}")
 
 
-COMMANDS = (doctor, purge)
+COMMANDS = (doctor, purge, reindex)

@@ -36,6 +36,7 @@ from portal.models import Document, SameName, Scan, User, UtcDateTime, Version
 from portal.models.base import BinaryText
 from portal.questions import Question
 from portal.scanning import waiting
+from portal.search import waiting as to_index
 
 #: What is done with an upload in the same change: on the driver's connection, for the document.
 Also = Callable[[Any, uuid.UUID], None]
@@ -162,6 +163,7 @@ def change(
         "blob": blob,
         "sha256": stored.sha256,
         **waiting.first_state(settings),
+        **to_index.first_state(stored.media_type, stored.name),
     }
 
     def take_in(driver: Any) -> None:
@@ -240,7 +242,8 @@ _OF_BOTH = ("size_bytes", "media_type", "uploaded_at", "uploaded_by_id")
 _OF_NAME = ("name", "name_key", "name_sort", "path")
 _OF_DOCUMENT = ("public_id", "owner_id", *_OF_NAME, "note", "version", *_OF_BOTH)
 _OF_SCAN = ("scan", "threat", "scan_tries", "next_scan_at")
-_OF_VERSION = ("document_id", "number", "blob", "sha256", *_OF_SCAN, *_OF_BOTH)
+_OF_SEARCH = ("next_index_at", "index_tries")
+_OF_VERSION = ("document_id", "number", "blob", "sha256", *_OF_SCAN, *_OF_SEARCH, *_OF_BOTH)
 
 
 class _Statements:

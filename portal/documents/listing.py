@@ -10,7 +10,7 @@ import base64
 import json
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,10 +25,13 @@ from portal.access import (
     visible_documents,
 )
 from portal.documents.intake import Stored
-from portal.documents.names import fold
 from portal.errors import BadRequest
 from portal.extensions import db
 from portal.models import Document, Scan, ShareLink, User, Version, utcnow
+from portal.search import finding
+from portal.search.asking import Question
+from portal.search.filters import Filters
+from portal.search.snippets import Piece
 
 PAGE_SIZE = 50
 
@@ -56,6 +59,9 @@ class Row:
     #: What is known of its bytes and malware, as it counts now.
     scan: Scan
     link_count: int = 0
+    row_id: int = 0
+    #: Where it was found in its text, if it was.
+    excerpt: Sequence[Piece] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,8 @@ class Page:
 
     rows: Sequence[Row]
     next_cursor: str | None
+    #: Of a search: how many of the person's documents are found by their names alone.
+    unreadable: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +82,7 @@ class Query:
     sort: str = "uploaded"
     order: str = "desc"
     cursor: str = ""
+    filters: Filters = field(default_factory=Filters)
 
     def __post_init__(self) -> None:
         if self.sort not in SORTS or self.order not in {"asc", "desc"}:
@@ -82,7 +91,16 @@ class Query:
 
 def visible(person: Person, query: Query) -> Page:
     """A page of what `person` may see."""
-    return _page(visible_documents(person), query)
+    question = Question(query.q)
+    narrowed = [query.filters.condition()]
+    if question:
+        narrowed.append(finding.found(person, question))
+    page = _page(and_(visible_documents(person), *narrowed), query)
+    if not question:
+        return page
+    excerpts = finding.excerpts(person, question, [row.row_id for row in page.rows])
+    rows = [replace(row, excerpt=excerpts.by_document.get(row.row_id, ())) for row in page.rows]
+    return replace(page, rows=rows, unreadable=excerpts.unreadable)
 
 
 def trash(person: Person, cursor: str = "") -> Page:
@@ -90,9 +108,14 @@ def trash(person: Person, cursor: str = "") -> Page:
     return _page(trashed_documents(person), Query(sort="trashed", cursor=cursor))
 
 
-def directory(owner: User, cursor: str = "") -> Page:
-    """A page of what `owner` has, for an admin whom `access.directory_for` let in."""
+def directory(owner: User, cursor: str = "", q: str = "") -> Page:
+    """A page of what `owner` has, for an admin whom `access.directory_for` let in.
+
+    `q` is looked for in names alone: what documents say is not for admins.
+    """
     mine = and_(Document.owner_id == owner.id, Document.trashed_at.is_(None))
+    if question := Question(q):
+        mine = and_(mine, finding.found_by_name(question))
     return _page(mine, Query(cursor=cursor))
 
 
@@ -143,9 +166,6 @@ def _page(allowed: ColumnElement[bool], query: Query) -> Page:
         .where(allowed)
         .limit(PAGE_SIZE + 1)
     )
-    # No name has NUL in it, and not every database can be asked for it.
-    if folded := fold(query.q.strip()).replace("\0", "\ufffd"):
-        statement = statement.where(Document.name_key.contains(folded, autoescape=True))
     if query.cursor:
         value, last_id = _decode(query.cursor, query)
         beyond = column > value if ascending else column < value
@@ -179,6 +199,7 @@ def _row(facts: Any, scan: Scan, link_count: int) -> Row:
         uploaded_by_name=facts.uploader_name,
         scan=scan,
         link_count=link_count,
+        row_id=facts.id,
     )
 
 

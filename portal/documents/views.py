@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -28,15 +29,17 @@ from portal.documents.receiving import (
     refused_as,
     takes_files,
 )
-from portal.errors import NotFound
+from portal.errors import Invalid, NotFound
 from portal.forms import check, filling
 from portal.gate import leaves_session_alone, open_to_tokens, wants_json
+from portal.presentation import zone
+from portal.search import asking, filters
 from portal.storage import delivery
 
 documents = Blueprint("documents", __name__)
 
 #: What the address of a list says beside the cursor.
-_FILTERS = ("q", "sort", "order")
+_FILTERS = ("q", "sort", "order", *filters.NAMES)
 
 
 @documents.get("/")
@@ -48,17 +51,23 @@ def home() -> ResponseReturnValue:
 @open_to_tokens(Scope.DOCUMENTS_READ)
 def index() -> ResponseReturnValue:
     query = Query(
-        q=request.args.get("q", "")[:255],
+        q=request.args.get("q", "")[: asking.LONGEST],
         sort=request.args.get("sort", "uploaded"),
         order=request.args.get("order", "desc"),
         cursor=request.args.get("cursor", ""),
     )
+    try:
+        chosen = filters.read(request.args, zone(current_user.timezone))
+    except Invalid as error:
+        if wants_json():
+            raise
+        return _list_page(query, error.errors), error.status
+    query = replace(query, filters=chosen)
     if request.args.get("folder") or query.sort == "trashed":
         raise NotFound
     if wants_json():
         page = listing.visible(current_user, query)
-        found = [as_json(each) for each in listing.as_stored(page)]
-        return {"documents": found, "next": _shown([], page.next_cursor)["next_url"]}
+        return _list_json(query, page)
     return _list_page(query)
 
 
@@ -227,14 +236,34 @@ def _shown(rows: Sequence[Any], next_cursor: str | None) -> dict[str, Any]:
     }
 
 
-def _list_page(query: Query) -> str:
+def _list_json(query: Query, page: listing.Page) -> ResponseReturnValue:
+    found = [as_json(each) for each in listing.as_stored(page)]
+    answer: dict[str, Any] = {
+        "documents": found,
+        "next": _shown([], page.next_cursor)["next_url"],
+    }
+    if query.q.strip():
+        excerpts = {str(row.public_id): row.excerpt for row in page.rows}
+        for each in found:
+            pieces = excerpts[each["id"]]
+            each["excerpt"] = [{"text": piece.text, "hit": piece.is_hit} for piece in pieces]
+        answer["unreadable"] = page.unreadable
+    return answer
+
+
+def _list_page(query: Query, filter_errors: Mapping[str, str] | None = None) -> str:
+    """The list; where filters cannot be understood, nothing but what is wrong with them."""
     settings = _settings()
-    page = listing.visible(current_user, query)
+    page = listing.Page([], None) if filter_errors else listing.visible(current_user, query)
     user = access.own_account(current_user)
     return render_template(
         "documents/list.html",
-        page=_shown(page.rows, page.next_cursor),
+        page=_shown(page.rows, page.next_cursor) | {"unreadable": page.unreadable},
         q=query.q,
+        kept={name: request.args[name] for name in _FILTERS if request.args.get(name)},
+        is_narrowed=bool(query.filters) or bool(filter_errors),
+        filter_errors=filter_errors or {},
+        types={name: words for name, (words, _) in filters.TYPES.items()},
         sort=query.sort,
         order=query.order,
         upload_form=UploadForm(formdata=None),

@@ -23,6 +23,7 @@ from portal.lifeline import die_with, leave_network
 from portal.mail import delivery
 from portal.scanning import scanner, waiting
 from portal.scanning.clamd import ScannerAway
+from portal.search import indexing
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,11 @@ SCANS_AT_ONCE = 4
 SCAN_PAUSE_SECONDS = 5.0
 #: How often it is looked for documents from the time before there was a scanner.
 OLDER_SECONDS = 600
+#: How often each reading thread looks for something to index, and how many there are: a scan that
+#: takes minutes keeps nothing else waiting.
+INDEX_SECONDS = 1.0
+INDEXERS = 2
+INDEX_PAUSE_SECONDS = 10.0
 #: How long the task in hand may take to finish once the worker was told to stop.
 STOP_SECONDS = 30
 #: One that dies at once is started again after this pause at most.
@@ -80,7 +86,11 @@ def work(app: Flask, parent: int | None = None) -> None:
         threading.Thread(target=_scan, args=(app, settings, stop, number), name=f"scanner {number}")
         for number in range(SCANS_AT_ONCE if settings.clamd_url else 0)
     ]
-    for each in scanners:
+    indexers = [
+        threading.Thread(target=_index, args=(app, stop, number), name=f"indexer {number}")
+        for number in range(INDEXERS)
+    ]
+    for each in (*scanners, *indexers):
         each.start()
     while True:
         heartbeat.beat(settings.instance_dir)
@@ -88,7 +98,7 @@ def work(app: Flask, parent: int | None = None) -> None:
             break
         consumer.check_worker_health()
     consumer.stop(graceful=True)
-    for each in (postman, *scanners):
+    for each in (postman, *scanners, *indexers):
         each.join(STOP_SECONDS)
     heartbeat.stop(settings.instance_dir)
 
@@ -162,6 +172,23 @@ def _scan(app: Flask, settings: Settings, stop: threading.Event, number: int) ->
         # One after the other: together they look four times a second.
         first=SCAN_SECONDS * number / SCANS_AT_ONCE,
         pause_after_trouble=SCAN_PAUSE_SECONDS,
+    )
+
+
+def _index(app: Flask, stop: threading.Event, number: int) -> None:
+    """Read what waits to be found by what it holds, until told to stop."""
+
+    def index() -> float:
+        indexing.index_due(stop)
+        return INDEX_SECONDS
+
+    _repeat(
+        app,
+        stop,
+        index,
+        "documents wait to be searched",
+        first=INDEX_SECONDS * number / INDEXERS,
+        pause_after_trouble=INDEX_PAUSE_SECONDS,
     )
 
 

@@ -124,6 +124,10 @@ class Version(Base):
     next_scan_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     #: How often it was asked in vain.
     scan_tries: Mapped[int] = mapped_column(default=0)
+    #: When its text is to be taken out for searching; None where there is nothing to take.
+    next_index_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=utcnow)
+    #: How often that was begun.
+    index_tries: Mapped[int] = mapped_column(default=0)
 
 
 Index(
@@ -131,6 +135,13 @@ Index(
     Version.next_scan_at,
     sqlite_where=Version.next_scan_at.is_not(None),
     postgresql_where=Version.next_scan_at.is_not(None),
+)
+Index(
+    "ix_versions_next_index_at",
+    Version.scan,
+    Version.next_index_at,
+    sqlite_where=Version.next_index_at.is_not(None),
+    postgresql_where=Version.next_index_at.is_not(None),
 )
 
 

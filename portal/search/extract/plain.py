@@ -1,0 +1,50 @@
+"""Text and source code, in whatever encoding."""
+
+from __future__ import annotations
+
+import codecs
+
+from .collected import Collected
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, which begins the same
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+#: How much is looked at to guess an encoding.
+_SAMPLE = 32 * 1024
+
+
+def read(data: bytes, out: Collected) -> None:
+    out.add(decode(data))
+
+
+def decode(data: bytes, declared: str = "") -> str:
+    """`data` as text; what the file itself says of its encoding comes first.
+
+    Never fails: bytes that stand for nothing become the replacement character.
+    """
+    for mark, encoding in _MARKS:
+        if data.startswith(mark):
+            return data.decode(encoding, "replace")
+    if declared:
+        try:
+            return data.decode(declared, "replace")
+        except (LookupError, ValueError):  # an encoding nobody knows, or none of text
+            pass
+    try:
+        # The end may be in the middle of a character.
+        return codecs.getincrementaldecoder("utf-8")().decode(data)
+    except UnicodeDecodeError:
+        return data.decode(_guess(data[:_SAMPLE]), "replace")
+
+
+def _guess(sample: bytes) -> str:
+    if sample.count(0) * 5 > len(sample):  # every other byte of much text in UTF-16 is zero
+        return "utf-16-be" if sample[::2].count(0) > sample[1::2].count(0) else "utf-16-le"
+    from charset_normalizer import from_bytes
+
+    best = from_bytes(sample).best()
+    return best.encoding if best else "cp1252"
