@@ -12,6 +12,7 @@ from conftest import Browser
 from portal.extensions import db
 from portal.models import Document, SearchPassage, SearchText, Version
 from portal.search import indexing
+from scanning.stage import upload
 
 
 def index(app: Flask) -> int:
@@ -26,7 +27,7 @@ def index(app: Flask) -> int:
 def put(browser: Browser, name: str, content: str | bytes) -> dict[str, Any]:
     """Upload a document, and have it read."""
     data = content.encode() if isinstance(content, str) else content
-    document = browser.upload(name, data)
+    document = upload(browser, name, data)
     index(browser.app)
     return document
 
