@@ -34,6 +34,8 @@ def decode(data: bytes, declared: str = "") -> str:
             return data.decode(declared, "replace")
         except (LookupError, ValueError):  # an encoding nobody knows, or none of text
             pass
+    if wide := _wide(data[:_SAMPLE]):
+        return data.decode(wide, "replace")
     try:
         # The end may be in the middle of a character.
         return codecs.getincrementaldecoder("utf-8")().decode(data)
@@ -41,9 +43,14 @@ def decode(data: bytes, declared: str = "") -> str:
         return data.decode(_guess(data[:_SAMPLE]), "replace")
 
 
+def _wide(sample: bytes) -> str:
+    """UTF-16 without a mark: every other byte of much text in it is zero, of no other text any."""
+    if sample.count(0) * 5 <= len(sample):
+        return ""
+    return "utf-16-be" if sample[::2].count(0) > sample[1::2].count(0) else "utf-16-le"
+
+
 def _guess(sample: bytes) -> str:
-    if sample.count(0) * 5 > len(sample):  # every other byte of much text in UTF-16 is zero
-        return "utf-16-be" if sample[::2].count(0) > sample[1::2].count(0) else "utf-16-le"
     from charset_normalizer import from_bytes
 
     best = from_bytes(sample).best()
