@@ -203,6 +203,7 @@ def test_healthy_portal_is_called_healthy(healthy: Flask) -> None:
         "Background worker",
         "Mail",
         "Scanner",
+        "Search",
         "Admins",
         "Every document has its file",
         "Every file has its document",
