@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import unicodedata
 
 from .collected import Collected
 
@@ -15,6 +16,8 @@ _MARKS = (
 )
 #: How much is looked at to guess an encoding.
 _SAMPLE = 32 * 1024
+#: By far the most common of what is not Unicode.
+_WESTERN = "cp1252"
 
 
 def read(data: bytes, out: Collected) -> None:
@@ -54,4 +57,9 @@ def _guess(sample: bytes) -> str:
     from charset_normalizer import from_bytes
 
     best = from_bytes(sample).best()
-    return best.encoding if best else "cp1252"
+    if best is None:
+        return _WESTERN
+    letters = {char for char in str(best) if char.isalpha()}
+    # The code pages of Latin letters cannot be told apart by a few accents.
+    is_latin = all("LATIN" in unicodedata.name(char, "") for char in letters)
+    return _WESTERN if is_latin else best.encoding
