@@ -114,6 +114,11 @@ def _may_leave(scan: str) -> bool:
     return scan_state(scan) in {Scan.CLEAN, Scan.NONE}
 
 
+def readable_scans() -> list[Scan]:
+    """The states of `Version.scan` in which bytes may leave, be read, and be searched."""
+    return [state for state in Scan if _may_leave(state)]
+
+
 def visible_documents(person: Person) -> ColumnElement[bool]:
     """The condition on `Document` for what `person` may see: their own, outside the trash."""
     return _visible_to(literal(person.user_id))

@@ -93,6 +93,7 @@ ICONS = frozenset(
         "person-plus",
         "play-fill",
         "search",
+        "sliders",
         "shield-check",
         "shield-exclamation",
         "slash-circle",

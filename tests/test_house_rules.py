@@ -105,6 +105,7 @@ STORAGE_USES = {
     "documents/housekeeping.py": {"abandoned", "blobs", "remove"},
     "health.py": {"free_bytes"},
     "scanning/scanner.py": {"read"},  # on its way to the scanner, and nowhere else
+    "search/indexing.py": {"read"},  # on its way to a child that takes the text out
 }
 #: Below the views, only what stands between them and Flask may know the request.
 KNOW_THE_REQUEST = {
@@ -137,6 +138,8 @@ PRIVATE_MODELS = {
     "PendingSignIn",
     "RecoveryCode",
     "RetentionRule",
+    "SearchPassage",
+    "SearchText",
     "Session",
     "ShareLink",
     "Version",

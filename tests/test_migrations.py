@@ -15,6 +15,7 @@ from documents.test_folders import tree
 from portal.database import ROOT
 from portal.extensions import db
 from portal.models import Base, Document
+from portal.models.search import is_on_both
 
 MIGRATIONS = str(ROOT / "migrations")
 
@@ -85,5 +86,5 @@ def nested(found: dict[str, Any]) -> list[dict[str, Any]]:
 
 def test_migrations_make_what_the_models_say(app: Flask) -> None:
     with app.app_context(), db.engine.connect() as connection:
-        context = MigrationContext.configure(connection)
+        context = MigrationContext.configure(connection, opts={"include_object": is_on_both})
         assert compare_metadata(context, Base.metadata) == []

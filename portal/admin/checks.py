@@ -27,6 +27,7 @@ from portal.models import Document, Mail, OpenUpload, User, Version, utcnow
 from portal.presentation import filesize, spoken
 from portal.scanning import clamd, waiting
 from portal.scanning.clamd import NotScanned
+from portal.search import waiting as to_index
 from portal.storage import BlobMissing
 
 #: The worker beats far more often than this.
@@ -74,6 +75,7 @@ def everything(settings: Settings, *, deep: bool = False) -> Iterator[Check]:
     yield _mail_server(settings)
     yield _scanner(settings)
     yield _verified(settings)
+    yield _search()
     yield _admins()
     yield _rows_have_files(deep=deep)
     yield _files_have_rows()
@@ -252,6 +254,18 @@ def _verified(settings: Settings) -> Check:
         f"{_count(found.damaged, 'is damaged', 'are damaged')} {', '.join(which)}{more}. {how_far}",
         "Put them back from a backup, each under its own name, then run: manage.py verify",
     )
+
+
+def _search() -> Check:
+    """How many documents wait to be read for searching, and how many cannot be."""
+    figures = to_index.figures()
+    told = []
+    if figures.waiting:
+        told.append(_count(figures.waiting, "waits to be read", "wait to be read"))
+    if figures.unreadable:
+        could_not = "could not be read and is found by its name alone"
+        told.append(_count(figures.unreadable, could_not, could_not.replace(" is ", " are ")))
+    return Check("Search", True, " ".join(told) or "Every document with text in it was read.")
 
 
 def _count(number: int, one: str, more: str) -> str:

@@ -376,11 +376,14 @@ def _directory_page(
     if request.method != "POST":
         with transaction():
             audit.record(audit.Action.DIRECTORY_LISTED, owner=owner.email)
-    page = listing.directory(owner, request.args.get("cursor", ""))
+    q = request.args.get("q", "") if request.method != "POST" else ""
+    page = listing.directory(owner, request.args.get("cursor", ""), q)
     paths = folders.paths(owner.id, [row.folder.id for row in page.rows if row.folder])
     following = None
     if page.next_cursor:
-        following = url_for("admin.user_documents", user_id=user_id, cursor=page.next_cursor)
+        following = url_for(
+            "admin.user_documents", user_id=user_id, q=q or None, cursor=page.next_cursor
+        )
     if wants_json():
         names = [_name_json(row, paths) for row in page.rows]
         return {"documents": names, "next": following}
@@ -389,6 +392,7 @@ def _directory_page(
         user=owner,
         page={"rows": page.rows, "next_url": following},
         paths=paths,
+        directory_q=q,
         upload_form=form,
         upload_rules=room.rules(_settings()),
         max_upload_bytes=_settings().max_upload_bytes,

@@ -18,6 +18,7 @@ from portal.config import ConfigError
 from portal.documents import housekeeping, integrity
 from portal.errors import PortalError
 from portal.extensions import db
+from portal.search import waiting
 
 
 @click.command()
@@ -67,6 +68,15 @@ def verify() -> None:
     click.echo(f"All {count} stored files are what was uploaded.")
 
 
+@click.command()
+@click.option("--problems", is_flag=True, help="Only what could not be read before.")
+def reindex(problems: bool) -> None:
+    """Have documents read anew for searching; the worker does it, the newest first."""
+    with acting(config.load()):
+        count = waiting.read_again(problems_only=problems)
+        click.echo(f"{count} documents are read anew by the worker")
+
+
 def _checks(*, deep: bool) -> Iterator[Check]:
     """Every check; what keeps the others from being made is the last one and says so."""
     try:
@@ -95,4 +105,4 @@ def _show(check: Check) -> None:
         click.echo(f"      {check.cure}")
 
 
-COMMANDS = (doctor, purge, verify)
+COMMANDS = (doctor, purge, reindex, verify)

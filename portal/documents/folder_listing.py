@@ -55,7 +55,8 @@ class Contents:
 
 def contents(person: Person, query: Query) -> Contents:
     """A page of a folder or of the top: folders first; or of what is found below it."""
-    if query.cursor and not query.cursor.startswith(_MARK):
+    is_of_documents = bool(query.filters)  # folders have no type, and no day they came
+    if is_of_documents or (query.cursor and not query.cursor.startswith(_MARK)):
         page = listing.visible(person, query)
         return Contents([], page, page.next_cursor)
     found, after = inside(person, query.folder, query.cursor, listing.searched(query))

@@ -45,6 +45,7 @@ from portal.models import (
 from portal.models.base import BinaryText
 from portal.questions import Question
 from portal.scanning import waiting
+from portal.search import waiting as to_index
 
 #: What is done with an upload in the same change: on the driver's connection, for the document.
 Also = Callable[[Any, uuid.UUID], None]
@@ -202,6 +203,7 @@ def change(
         # Their hash was taken while they were written.
         "verified_at": stored.uploaded_at,
         **(scan or waiting.first_state(settings)),
+        **to_index.first_state(stored.media_type, stored.name),
     }
 
     def take_in(driver: Any) -> None:
@@ -361,7 +363,8 @@ _OF_NAME = ("name", "name_key", "name_sort")
 _OF_DOCUMENT = ("public_id", "owner_id", *_OF_NAME, "folder_id", "note", "version", *_OF_BOTH)
 _OF_FOLDER = ("public_id", "owner_id", "parent_id", *_OF_NAME, "created_at")
 _OF_SCAN = ("scan", "threat", "scan_tries", "next_scan_at", "scanned_at")
-_OF_VERSION = ("document_id", "number", "blob", "sha256", "verified_at", *_OF_SCAN, *_OF_BOTH)
+_OF_WORK = ("verified_at", "next_index_at", "index_tries", *_OF_SCAN)
+_OF_VERSION = ("document_id", "number", "blob", "sha256", *_OF_WORK, *_OF_BOTH)
 
 
 class _Statements:

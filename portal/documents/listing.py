@@ -10,7 +10,7 @@ import base64
 import json
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -31,6 +31,10 @@ from portal.documents.names import fold
 from portal.errors import BadRequest, NotFound
 from portal.extensions import db
 from portal.models import Document, Folder, Scan, ShareLink, User, Version, utcnow
+from portal.search import finding
+from portal.search.asking import Question
+from portal.search.filters import Filters
+from portal.search.snippets import Piece
 
 PAGE_SIZE = 50
 
@@ -58,6 +62,9 @@ class Row:
     #: What is known of its bytes and malware, as it counts now.
     scan: Scan
     link_count: int = 0
+    row_id: int = 0
+    #: Where it was found in its text, if it was.
+    excerpt: Sequence[Piece] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,8 @@ class Page:
 
     rows: Sequence[Row]
     next_cursor: str | None
+    #: Of a search: how many of the person's documents are found by their names alone.
+    unreadable: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +87,12 @@ class Query:
     cursor: str = ""
     #: The folder whose documents are wanted, or in which they are searched; None is the top.
     folder: Place | None = None
+    filters: Filters = field(default_factory=Filters)
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether documents are searched, wherever they lie below the folder."""
+        return bool(self.filters) or bool(Question(self.q))
 
     def __post_init__(self) -> None:
         if self.sort not in SORTS or self.order not in {"asc", "desc"}:
@@ -85,15 +100,27 @@ class Query:
 
 
 def visible(person: Person, query: Query) -> Page:
-    """A page of what `person` may see: in a folder or at the top, or what is found below it."""
+    """A page of what `person` may see: in a folder or at the top, or what is found below it.
+
+    It is found by a question about names and contents, or by what the list is narrowed to.
+    """
     mine = visible_documents(person)
-    if not query.q.strip():
+    question = Question(query.q)
+    if not query.is_narrowed:
         folder = Document.folder_id
         here = folder == query.folder.id if query.folder else folder.is_(None)
         return _page(and_(mine, here), query, in_place=True)
+    narrowed = [query.filters.condition()]
     if query.folder is not None:
-        mine = and_(mine, Document.folder_id.in_(select(below(query.folder.id).c.id)))
-    return _page(mine, query)
+        narrowed.append(Document.folder_id.in_(select(below(query.folder.id).c.id)))
+    if question:
+        narrowed.append(finding.found(person, question))
+    page = _page(and_(mine, *narrowed), query)
+    if not question:
+        return page
+    excerpts = finding.excerpts(person, question, [row.row_id for row in page.rows])
+    rows = [replace(row, excerpt=excerpts.by_document.get(row.row_id, ())) for row in page.rows]
+    return replace(page, rows=rows, unreadable=excerpts.unreadable)
 
 
 def trash(person: Person, cursor: str = "") -> Page:
@@ -101,9 +128,14 @@ def trash(person: Person, cursor: str = "") -> Page:
     return _page(trashed_documents(person), Query(sort="trashed", cursor=cursor))
 
 
-def directory(owner: User, cursor: str = "") -> Page:
-    """A page of what `owner` has, for an admin whom `access.directory_for` let in."""
+def directory(owner: User, cursor: str = "", q: str = "") -> Page:
+    """A page of what `owner` has, for an admin whom `access.directory_for` let in.
+
+    `q` is looked for in names alone: what documents say is not for admins.
+    """
     mine = and_(Document.owner_id == owner.id, Document.trashed_at.is_(None))
+    if question := Question(q):
+        mine = and_(mine, finding.found_by_name(question))
     return _page(mine, Query(cursor=cursor))
 
 
@@ -154,8 +186,6 @@ def _page(allowed: ColumnElement[bool], query: Query, *, in_place: bool = False)
     column = SORTS[query.sort]
     ascending = query.order == "asc"
     chosen = select(Document.id, column.label("sort_value")).where(allowed).limit(PAGE_SIZE + 1)
-    if folded := searched(query):
-        chosen = chosen.where(Document.name_key.contains(folded, autoescape=True))
     if query.cursor:
         value, last_id = _decode(query.cursor, query)
         beyond = column > value if ascending else column < value
@@ -240,6 +270,7 @@ def _row(facts: Any) -> Row:
         uploaded_by_name=facts.uploader_name,
         scan=scan_state(facts.scan or Scan.NONE),
         link_count=facts.link_count,
+        row_id=facts.id,
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -34,15 +35,17 @@ from portal.documents.receiving import (
     takes_files,
     versions_json,
 )
-from portal.errors import NotFound, UploadRejected
+from portal.errors import Invalid, NotFound, UploadRejected
 from portal.forms import check, filling
 from portal.gate import leaves_session_alone, open_to_tokens, wants_json
+from portal.presentation import zone
+from portal.search import asking, filters
 from portal.storage import delivery
 
 documents = Blueprint("documents", __name__)
 
 #: What the address of a list says beside the cursor.
-_FILTERS = ("q", "folder", "sort", "order")
+_FILTERS = ("q", "folder", "sort", "order", *filters.NAMES)
 
 
 @documents.get("/")
@@ -56,7 +59,7 @@ def index() -> ResponseReturnValue:
     folder_id = id_in(request.args.get("folder", ""))
     way = access.way_to(current_user, folder_id) if folder_id else []
     query = Query(
-        q=request.args.get("q", "")[:255],
+        q=request.args.get("q", "")[: asking.LONGEST],
         sort=request.args.get("sort", "uploaded"),
         order=request.args.get("order", "desc"),
         cursor=request.args.get("cursor", ""),
@@ -64,13 +67,14 @@ def index() -> ResponseReturnValue:
     )
     if query.sort == "trashed":
         raise NotFound
+    try:
+        query = replace(query, filters=filters.read(request.args, zone(current_user.timezone)))
+    except Invalid as error:
+        if wants_json():
+            raise
+        return _list_page(query, way, error.errors), error.status
     if wants_json():
-        here = contents(current_user, query)
-        return {
-            "folders": [row_json(each) for each in here.folders],
-            "documents": [as_json(each) for each in listing.as_stored(here.page)],
-            "next": _shown([], here.next_cursor)["next_url"],
-        }
+        return _list_json(query)
     return _list_page(query, way)
 
 
@@ -269,23 +273,48 @@ def _shown(rows: Sequence[Any], next_cursor: str | None) -> dict[str, Any]:
     }
 
 
-def _list_page(query: Query, way: Sequence[Place] = ()) -> str:
-    settings = _settings()
+def _list_json(query: Query) -> ResponseReturnValue:
     here = contents(current_user, query)
-    user = access.own_account(current_user)
+    found = [as_json(each) for each in listing.as_stored(here.page)]
+    answer: dict[str, Any] = {
+        "folders": [row_json(each) for each in here.folders],
+        "documents": found,
+        "next": _shown([], here.next_cursor)["next_url"],
+    }
+    if query.q.strip():
+        excerpts = {str(row.public_id): row.excerpt for row in here.page.rows}
+        for each in found:
+            pieces = excerpts[each["id"]]
+            each["excerpt"] = [{"text": piece.text, "hit": piece.is_hit} for piece in pieces]
+        answer["unreadable"] = here.page.unreadable
+    return answer
+
+
+def _list_page(
+    query: Query, way: Sequence[Place] = (), filter_errors: Mapping[str, str] | None = None
+) -> str:
+    """The list; where filters cannot be understood, nothing but what is wrong with them."""
+    settings = _settings()
+    nothing = Contents([], listing.Page([], None), None)
+    here = nothing if filter_errors else contents(current_user, query)
+    # Who searches does not ask how much room is left.
+    user = None if query.is_narrowed or filter_errors else access.own_account(current_user)
     return render_template(
         "documents/list.html",
-        page=_shown(here.page.rows, here.next_cursor),
+        page=_shown(here.page.rows, here.next_cursor) | {"unreadable": here.page.unreadable},
         folders=here.folders,
         way=way,
         folder=query.folder,
         q=query.q,
+        kept={name: request.args[name] for name in _FILTERS if request.args.get(name)},
+        is_narrowed=bool(query.filters) or bool(filter_errors),
+        filter_errors=filter_errors or {},
+        types={name: words for name, (words, _) in filters.TYPES.items()},
         sort=query.sort,
         order=query.order,
         upload_form=UploadForm(formdata=None),
         folder_form=FolderForm(formdata=None),
         upload_rules=room.rules(settings),
         max_upload_bytes=settings.max_upload_bytes,
-        used_bytes=user.used_bytes,
-        quota_bytes=quota_of(user, settings),
+        usage=(user.used_bytes, quota_of(user, settings)) if user else None,
     )

@@ -24,6 +24,7 @@ from portal.lifeline import die_with, leave_network
 from portal.mail import delivery
 from portal.scanning import scanner, waiting
 from portal.scanning.clamd import ScannerAway
+from portal.search import indexing
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +45,11 @@ OLDER_SECONDS = 600
 #: How often the worker looks for stored files to verify, and after what trouble it waits how long.
 VERIFY_SECONDS = 60.0
 VERIFY_PAUSE_SECONDS = 600.0
+#: How often each reading thread looks for something to index, and how many there are: a scan that
+#: takes minutes keeps nothing else waiting.
+INDEX_SECONDS = 1.0
+INDEXERS = 2
+INDEX_PAUSE_SECONDS = 10.0
 #: How long the task in hand may take to finish once the worker was told to stop.
 STOP_SECONDS = 30
 #: One that dies at once is started again after this pause at most.
@@ -85,7 +91,11 @@ def work(app: Flask, parent: int | None = None) -> None:
         for number in range(SCANS_AT_ONCE if settings.clamd_url else 0)
     ]
     verifier = threading.Thread(target=_verify, args=(app, settings, stop), name="verifier")
-    for each in (*scanners, verifier):
+    indexers = [
+        threading.Thread(target=_index, args=(app, stop, number), name=f"indexer {number}")
+        for number in range(INDEXERS)
+    ]
+    for each in (*scanners, *indexers, verifier):
         each.start()
     while True:
         heartbeat.beat(settings.instance_dir)
@@ -93,7 +103,7 @@ def work(app: Flask, parent: int | None = None) -> None:
             break
         consumer.check_worker_health()
     consumer.stop(graceful=True)
-    for each in (postman, *scanners, verifier):
+    for each in (postman, *scanners, *indexers, verifier):
         each.join(STOP_SECONDS)
     heartbeat.stop(settings.instance_dir)
 
@@ -190,6 +200,23 @@ def _verify(app: Flask, settings: Settings, stop: threading.Event) -> None:
         verify,
         "stored files wait to be verified",
         pause_after_trouble=VERIFY_PAUSE_SECONDS,
+    )
+
+
+def _index(app: Flask, stop: threading.Event, number: int) -> None:
+    """Read what waits to be found by what it holds, until told to stop."""
+
+    def index() -> float:
+        indexing.index_due(stop)
+        return INDEX_SECONDS
+
+    _repeat(
+        app,
+        stop,
+        index,
+        "documents wait to be searched",
+        first=INDEX_SECONDS * number / INDEXERS,
+        pause_after_trouble=INDEX_PAUSE_SECONDS,
     )
 
 

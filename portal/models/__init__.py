@@ -9,6 +9,7 @@ from portal.models.mail import EmailChange, Mail, PasswordReset
 from portal.models.open_upload import OpenUpload, SameName
 from portal.models.policy import Policy
 from portal.models.retention import LegalHold, RetentionRule
+from portal.models.search import SearchPassage, SearchText
 from portal.models.second_factor import Authenticator, Passkey, RecoveryCode
 from portal.models.session import Session, Throttle
 from portal.models.share_link import ShareLink
@@ -40,6 +41,8 @@ __all__ = [
     "Role",
     "SameName",
     "Scan",
+    "SearchPassage",
+    "SearchText",
     "Session",
     "Setup",
     "ShareLink",

@@ -130,6 +130,10 @@ class Version(Base):
     damaged_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     #: Not verified before this moment, because somebody is at it or it was damaged a while ago.
     next_verify_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    #: When its text is to be taken out for searching; None where there is nothing to take.
+    next_index_at: Mapped[datetime | None] = mapped_column(UtcDateTime, default=utcnow)
+    #: How often that was begun.
+    index_tries: Mapped[int] = mapped_column(default=0)
 
 
 Index(
@@ -137,6 +141,13 @@ Index(
     Version.next_scan_at,
     sqlite_where=Version.next_scan_at.is_not(None),
     postgresql_where=Version.next_scan_at.is_not(None),
+)
+Index(
+    "ix_versions_next_index_at",
+    Version.scan,
+    Version.next_index_at,
+    sqlite_where=Version.next_index_at.is_not(None),
+    postgresql_where=Version.next_index_at.is_not(None),
 )
 
 

@@ -203,6 +203,7 @@ def test_healthy_portal_is_called_healthy(healthy: Flask) -> None:
         "Background worker",
         "Mail",
         "Scanner",
+        "Search",
         "Admins",
         "Stored files",
         "Every document has its file",

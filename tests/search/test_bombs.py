@@ -1,0 +1,144 @@
+"""Files made to do harm cost one child within its limits, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from conftest import Browser
+from portal.search import reading
+from portal.search.reading import Killed, Limits, Unreadable
+from search import made
+from search.stage import ask, index, names, problem_of
+
+#: Small, so that the tests are quick; the real ones are larger.
+TIGHT = Limits(memory_bytes=400 * 1024 * 1024, cpu_seconds=6, seconds=60)
+
+
+@pytest.mark.parametrize(
+    ("reader", "bomb"),
+    [
+        ("docx", made.zip_bomb),
+        ("docx", made.xml_bomb),
+        ("docx", made.outside_entity),
+        ("docx", made.deep_xml),
+        ("docx", made.wide_xml),
+        ("pdf", made.pdf_of_endless_pages),
+        ("pdf", made.pdf_that_unpacks),
+        ("mail", made.mail_of_mails),
+        ("html", lambda: b"<a " * 10_000_000),
+        ("html", lambda: b"<![" * 3_000_000),
+        ("rtf", lambda: b"{" * 30_000_000),
+        ("text", lambda: made.noise(4_000_000)),
+    ],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+def test_bomb_costs_no_more_than_its_limits(reader: str, bomb: Callable[[], bytes]) -> None:
+    data = bomb()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    try:
+        found = reading.read(reader, iter([data]), TIGHT).text
+    except Unreadable as error:
+        found = str(error)
+        assert found.endswith(".")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    assert used < TIGHT.cpu_seconds + 2
+    assert len(found) <= TIGHT.characters
+    hostname = Path("/etc/hostname").read_text("utf-8").strip()
+    assert hostname not in found
+
+
+def test_child_that_works_for_too_long_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "_RUN", f"{reading._START}\nwhile True: pass")
+    began = time.monotonic()
+    with pytest.raises(Killed, match="too long"):
+        reading.read("text", iter([b"x"]), Limits(seconds=1))
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize(
+    ("act", "why"),
+    [
+        ("while True: pass", "too long"),
+        ("x = bytearray(900_000_000)", "damaged"),
+        ("open('/tmp/x', 'wb').write(b'x')", "damaged"),
+        ("import os; os.kill(os.getpid(), 11)", "damaged"),
+        ("import os; os.abort()", "memory"),
+        ("import os\nwhile True: os.write(1, b'x' * 100_000)", "more than is read"),
+        ("print('no JSON')", "damaged"),
+        ("print('[]')", "damaged"),
+        ("""print('{"text": 1, "problem": "", "is_cut": false}')""", "damaged"),
+        ("print('[' * 100_000)", "damaged"),
+    ],
+)
+def test_child_taken_over_by_a_file_can_do_nothing(
+    act: str, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = "child._limit(int(sys.argv[4]), int(sys.argv[5]))"
+    monkeypatch.setattr(reading, "_RUN", f"{reading._START}\n{limits}\n{act}")
+    with pytest.raises(Killed, match=why):
+        reading.read("text", iter([b"x"]), Limits(TIGHT.memory_bytes, cpu_seconds=1, seconds=60))
+
+
+def test_child_knows_no_secrets_and_no_open_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORTAL_SECRET_KEY", "a secret")
+    told = "import json, os; print(json.dumps({'problem': '', 'is_cut': False, 'text':"
+    told += " ' '.join([*os.environ, *os.listdir('/proc/self/fd'), *sys.modules])}))"
+    monkeypatch.setattr(reading, "_RUN", f"{reading._START}\n{told}")
+    with Path(os.devnull).open("rb"):
+        found = reading.read("text", iter([b"x"]), Limits()).text.split()
+    assert "PORTAL_SECRET_KEY" not in found
+    assert {each for each in found if each.isdigit()} == {"0", "1", "2", "3"}  # 3 lists the folder
+    assert "portal" not in found
+
+
+def test_children_leave_nothing_behind(tmp_path: Path) -> None:
+    def children() -> str:
+        command = ["ps", "-o", "pid=", "--ppid", str(os.getpid())]
+        return subprocess.run(command, capture_output=True, text=True).stdout
+
+    threads = threading.active_count()
+    with pytest.raises(Killed):
+        reading.read("docx", iter([made.zip_bomb()]), Limits(seconds=0.1))
+    assert threading.active_count() == threads
+    assert "defunct" not in children()
+    if sys.platform == "linux":
+        assert len(children().split()) == 1  # ps itself
+
+
+def test_whoever_waits_for_a_child_can_end_it() -> None:
+    class Enough(Exception):
+        pass
+
+    def beat() -> None:
+        raise Enough
+
+    def pieces() -> Iterator[bytes]:
+        while True:
+            yield b"x" * 100_000
+
+    with pytest.raises(Enough):
+        reading.read("html", pieces(), Limits(), beat)
+
+
+def test_bomb_is_recorded_and_everything_else_is_indexed(alice: Browser) -> None:
+    bomb = alice.upload("bomb.docx", made.xml_bomb())
+    locked = alice.upload("locked.pdf", made.locked_pdf())
+    alice.upload("fine.txt", b"a needle in a haystack")
+    assert index(alice.app) == 3
+    assert names(alice, "needle") == ["fine.txt"]
+    assert problem_of(alice.app, bomb) == "It holds what no document of its kind holds."
+    assert problem_of(alice.app, locked) == "It is locked with a password."
+    assert ask(alice, "bomb")["unreadable"] == 2
+    page = alice.get("/documents?q=nothing").get_data(as_text=True)
+    assert "2 of your documents" in page
+    assert index(alice.app) == 0
