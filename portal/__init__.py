@@ -38,6 +38,7 @@ from portal.documents.views import documents
 from portal.extensions import csrf, login_manager, migrate
 from portal.extensions import db as _db
 from portal.health import health
+from portal.previews.views import previews
 from portal.request import PortalRequest
 from portal.sharing.views import sharing
 
@@ -73,6 +74,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(health)
     app.register_blueprint(accounts)
     app.register_blueprint(documents)
+    app.register_blueprint(previews)
     app.register_blueprint(sharing)
     app.register_blueprint(admin)
     app.register_blueprint(api)

@@ -71,6 +71,9 @@ FOR_TOKENS = {
     "api.terminate": "documents:write",
     "documents.add_version": "documents:write",
     "documents.upload": "documents:write",
+    "previews.page": "documents:read",
+    "previews.show": "documents:read",
+    "previews.thumbnail": "documents:read",
     "sharing.create": "shares:write",
     "sharing.index": "shares:write",
     "sharing.revoke": "shares:write",
@@ -84,6 +87,7 @@ STORAGE_USES = {
     "documents/uploads.py": {"remove"},
     "documents/housekeeping.py": {"abandoned", "blobs", "remove"},
     "health.py": {"free_bytes"},
+    "previews/making.py": {"read", "receive", "remove"},  # on its way to the child that draws
     "scanning/scanner.py": {"read"},  # on its way to the scanner, and nowhere else
 }
 #: Below the views, only what stands between them and Flask may know the request.
@@ -113,6 +117,8 @@ PRIVATE_MODELS = {
     "Passkey",
     "PasswordReset",
     "PendingSignIn",
+    "Preview",
+    "PreviewState",
     "RecoveryCode",
     "Session",
     "ShareLink",
@@ -242,13 +248,14 @@ def test_views_change_nothing_on_a_safe_method(app: Flask) -> None:
 
 def test_only_the_door_makes_grants() -> None:
     for name, tree in SOURCES.items():
-        makes = any(_called(node) == "Grant" for node in ast.walk(tree))
-        assert makes == (name == "access.py"), name
+        for right in ("Grant", "Picture"):
+            makes = any(_called(node) == right for node in ast.walk(tree))
+            assert makes == (name == "access.py"), f"{name}: {right}"
         # A copy of a grant with another blob in it would be a grant too.
         copies = any(
             imported == "replace" or module == "copy" for module, imported in _imports(tree)
         )
-        knows = any(imported == "Grant" for _, imported in _imports(tree))
+        knows = any(imported in {"Grant", "Picture"} for _, imported in _imports(tree))
         assert not (copies and knows), name
 
 

@@ -56,6 +56,7 @@ class Action(StrEnum):
     VERSION_ADDED = "document.version_added"
     UPLOAD_REFUSED = "upload.refused"
     DOWNLOADED = "document.downloaded"
+    PREVIEWED = "document.previewed"
     DOWNLOAD_BLOCKED = "document.download_blocked"
     INFECTED = "document.infected"
     RENAMED = "document.renamed"
@@ -118,6 +119,7 @@ _SENTENCES: dict[str, str] = {
     Action.VERSION_ADDED: "Uploaded a new version of “{name}”{misnamed}",
     Action.UPLOAD_REFUSED: "An upload of “{name}” was refused: {reason}",
     Action.DOWNLOADED: "Downloaded “{name}”{through}",
+    Action.PREVIEWED: "Looked at “{name}”{page}",
     Action.DOWNLOAD_BLOCKED: "A download of “{name}” was refused, as malware was found in it",
     Action.INFECTED: "Malware was found in “{name}”: {threat}",
     Action.RENAMED: "Renamed “{old_name}” to “{name}”",
@@ -151,6 +153,7 @@ def sentence(action: str, owner: str, detail: str) -> str:
     facts["through"] = f" through the link{facts['label']}" if "link" in facts else ""
     kind = facts.get("type_mismatch")
     facts["misnamed"] = f", which is something else by its content: {kind}" if kind else ""
+    facts["page"] = f", page {facts['page']}" if facts.get("page") else ""
     token = facts.get("token")
     return template.format_map(_Facts(facts)) + (f" with the token “{token}”" if token else "")
 

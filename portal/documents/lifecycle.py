@@ -20,6 +20,7 @@ from portal.database import transaction
 from portal.documents import media_types, names
 from portal.errors import Invalid, UploadRejected
 from portal.models import DiscardedBlob, Document, ShareLink, User, Version, utcnow
+from portal.previews import keeping
 
 #: Documents deleted in one transaction, so that others get their turn.
 _BATCH = 200
@@ -113,6 +114,7 @@ def delete_for_ever(ids: Sequence[int]) -> None:
             versions = session.scalars(
                 select(Version).where(Version.document_id == document.id)
             ).all()
+            keeping.discard([version.id for version in versions])
             freed = sum(version.size_bytes for version in versions)
             session.add_all(DiscardedBlob(blob=version.blob) for version in versions)
             session.execute(

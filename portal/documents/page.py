@@ -14,6 +14,7 @@ from portal.config import Settings
 from portal.documents import claims, uploads
 from portal.documents.forms import RenameForm
 from portal.forms import Refused
+from portal.previews import showing
 from portal.sharing import links
 from portal.sharing.forms import LinkForm
 
@@ -52,6 +53,7 @@ def document_page(
     link_form.password.flags.required = settings.share_password_required
     context = {
         "document": shown,
+        "preview": showing.look(newest.blob, newest.media_type),
         "activity": reading.activity_of_document(document_id),
         "links": links.live_of_document(current_user, document_id),
         "rename_form": rename_form or RenameForm(formdata=None, name=document.name),

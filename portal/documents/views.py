@@ -36,7 +36,7 @@ from portal.storage import delivery
 documents = Blueprint("documents", __name__)
 
 #: What the address of a list says beside the cursor.
-_FILTERS = ("q", "sort", "order")
+_FILTERS = ("q", "sort", "order", "view")
 
 
 @documents.get("/")
@@ -237,6 +237,8 @@ def _list_page(query: Query) -> str:
         q=query.q,
         sort=query.sort,
         order=query.order,
+        # A table is what anything else means.
+        view="grid" if request.args.get("view") == "grid" else None,
         upload_form=UploadForm(formdata=None),
         upload_rules=room.rules(settings),
         max_upload_bytes=settings.max_upload_bytes,

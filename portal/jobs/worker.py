@@ -21,6 +21,7 @@ from portal.extensions import db
 from portal.jobs import heartbeat
 from portal.lifeline import die_with, leave_network
 from portal.mail import delivery
+from portal.previews import making
 from portal.scanning import scanner, waiting
 from portal.scanning.clamd import ScannerAway
 
@@ -40,6 +41,10 @@ SCANS_AT_ONCE = 4
 SCAN_PAUSE_SECONDS = 5.0
 #: How often it is looked for documents from the time before there was a scanner.
 OLDER_SECONDS = 600
+#: How often the worker looks for something to draw, and its pause after trouble. One thread: each
+#: document costs a process of its own, and the machine has other things to do.
+DRAW_SECONDS = 1.0
+DRAW_PAUSE_SECONDS = 30.0
 #: How long the task in hand may take to finish once the worker was told to stop.
 STOP_SECONDS = 30
 #: One that dies at once is started again after this pause at most.
@@ -80,7 +85,8 @@ def work(app: Flask, parent: int | None = None) -> None:
         threading.Thread(target=_scan, args=(app, settings, stop, number), name=f"scanner {number}")
         for number in range(SCANS_AT_ONCE if settings.clamd_url else 0)
     ]
-    for each in scanners:
+    illustrator = threading.Thread(target=_draw, args=(app, settings, stop), name="illustrator")
+    for each in (*scanners, illustrator):
         each.start()
     while True:
         heartbeat.beat(settings.instance_dir)
@@ -88,7 +94,7 @@ def work(app: Flask, parent: int | None = None) -> None:
             break
         consumer.check_worker_health()
     consumer.stop(graceful=True)
-    for each in (postman, *scanners):
+    for each in (postman, *scanners, illustrator):
         each.join(STOP_SECONDS)
     heartbeat.stop(settings.instance_dir)
 
@@ -163,6 +169,18 @@ def _scan(app: Flask, settings: Settings, stop: threading.Event, number: int) ->
         first=SCAN_SECONDS * number / SCANS_AT_ONCE,
         pause_after_trouble=SCAN_PAUSE_SECONDS,
     )
+
+
+def _draw(app: Flask, settings: Settings, stop: threading.Event) -> None:
+    """Draw what waits for a picture, until told to stop."""
+    looker = making.Looker()
+
+    def draw() -> float:
+        more = looker.look()
+        making.draw_due(settings, stop)
+        return 0 if more else DRAW_SECONDS
+
+    _repeat(app, stop, draw, "pictures have to wait", pause_after_trouble=DRAW_PAUSE_SECONDS)
 
 
 class _Older:

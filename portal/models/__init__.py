@@ -8,6 +8,7 @@ from portal.models.folder import Folder
 from portal.models.mail import EmailChange, Mail, PasswordReset
 from portal.models.open_upload import OpenUpload, SameName
 from portal.models.policy import Policy
+from portal.models.preview import Drawing, Preview, PreviewState, Size
 from portal.models.retention import LegalHold, RetentionRule
 from portal.models.second_factor import Authenticator, Passkey, RecoveryCode
 from portal.models.session import Session, Throttle
@@ -23,6 +24,7 @@ __all__ = [
     "Base",
     "DiscardedBlob",
     "Document",
+    "Drawing",
     "EmailChange",
     "Folder",
     "Identity",
@@ -35,6 +37,8 @@ __all__ = [
     "PasswordReset",
     "PendingSignIn",
     "Policy",
+    "Preview",
+    "PreviewState",
     "RecoveryCode",
     "RetentionRule",
     "Role",
@@ -43,6 +47,7 @@ __all__ = [
     "Session",
     "Setup",
     "ShareLink",
+    "Size",
     "Throttle",
     "User",
     "UtcDateTime",
