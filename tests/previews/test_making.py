@@ -6,6 +6,7 @@ import os
 import stat
 import threading
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,7 +27,6 @@ from portal.models import (
     utcnow,
 )
 from portal.previews import child, making, waiting
-from portal.previews.child import Failed, Stopped
 from portal.previews.drawing.limits import Limits
 from portal.previews.kinds import Kind
 from portal.previews.waiting import TRIES
@@ -144,21 +144,17 @@ def test_only_the_newest_version_is_drawn(app: Flask, alice: Browser, photo: Any
     assert {each.width for each in pictures(app)} == {60}
 
 
-def fail(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    def frames(*_: object) -> child.Answer:
-        def come() -> Any:
-            raise error
-            yield
-
-        return child.Answer(come())
-
-    monkeypatch.setattr(child, "draw", frames)
+def instead(monkeypatch: pytest.MonkeyPatch, folder: Path, code: str) -> None:
+    """Put a program of the test's own in the place of the one that draws."""
+    (folder / "drawing").mkdir()
+    (folder / "drawing" / "__main__.py").write_text(code)
+    monkeypatch.setattr(child, "_HERE", folder)
 
 
 def test_what_fails_is_tried_three_times_with_pauses(
-    app: Flask, alice: Browser, photo: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    app: Flask, photo: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fail(monkeypatch, Failed("the machine was busy"))
+    instead(monkeypatch, tmp_path, "raise SystemExit(3)")
     for number in range(1, TRIES + 1):
         assert draw(app) == (number == TRIES)
         assert draw(app) == 0, "before its pause is over"
@@ -212,31 +208,17 @@ def test_two_workers_see_the_same_new_document(app: Flask, photo: dict[str, Any]
 
 
 def test_told_to_stop_it_is_no_try(
-    app: Flask, photo: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    app: Flask, photo: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stop = threading.Event()
+    threading.Timer(0.5, stop.set).start()
     with monkeypatch.context() as patched:
-        fail(patched, Stopped())
-        assert _once(app, stop) == 0
+        instead(patched, tmp_path, "import time; time.sleep(600)")
+        assert draw(app, stop) == 0
     state = state_of(app, photo)
     assert state is not None
     assert (state.state, state.tries) == ("pending", 0)
     assert draw(app) == 1
-
-
-def _once(app: Flask, stop: threading.Event) -> int:
-    """Draw, but stop after the first."""
-    real = waiting.give_back
-
-    def give_back(claim: Any) -> None:
-        stop.set()
-        real(claim)
-
-    waiting.give_back = give_back
-    try:
-        return draw(app, stop)
-    finally:
-        waiting.give_back = real
 
 
 def test_deleted_while_it_is_drawn_it_leaves_nothing(
@@ -280,24 +262,25 @@ def test_full_disk_leaves_nothing_half_done(
 
 
 def test_page_of_death_costs_the_pages_after_it(
-    app: Flask, alice: Browser, monkeypatch: pytest.MonkeyPatch
+    app: Flask, alice: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     document = upload(alice, "a.pdf", pdf(6, 300, 300))
-    real = child.draw
-
-    def die_at_the_third_page(*arguments: Any) -> child.Answer:
-        answer = real(*arguments)
-        frames = answer.frames
-
-        def come() -> Any:
-            for frame in frames:
-                if frame.page == 3:
-                    raise child.Impossible("limits")
-                yield frame
-
-        return child.Answer(come())
-
-    monkeypatch.setattr(child, "draw", die_at_the_third_page)
+    there = str(Path(child.__file__).parent)
+    # The real one, which dies where it would draw the third page.
+    code = f"""
+import os, signal, sys
+sys.path.insert(0, {there!r})
+sys.modules.pop("drawing")
+from drawing import pages
+draw_page = pages._draw_page
+def until_the_third(document, number):
+    if number == 2:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    draw_page(document, number)
+pages._draw_page = until_the_third
+pages.draw(os.fdopen(os.open("/proc/self/fd/0", os.O_RDONLY), "rb"), "")
+"""
+    instead(monkeypatch, tmp_path, code)
     assert draw(app) == 1
     found = alice.get(f"{document['url']}/preview", headers={"Accept": "application/json"}).json
     assert (found["state"], found["page_count"], len(found["pages"])) == ("made", 2, 2)
