@@ -161,7 +161,7 @@ def _frame(facts: dict[str, Any], pipe: _Pipe) -> Frame:
     # By what stands in it, not by what is said of it.
     is_picture = data[:4] == b"RIFF" and data[8:12] == b"WEBP"
     if (size is Size.TEXT) == is_picture:
-        raise Failed("not a picture")
+        raise Failed("no picture")
     return Frame(
         size=size,
         page=_whole(facts.get("page"), 10**6),

@@ -90,20 +90,22 @@ def test_the_answer_is_bounded(program: Path, code: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer",
+    ("answer", "why"),
     [
-        '{"size": "page", "page": 1, "width": 5, "height": 5, "bytes": 6}\\n<html>',
-        '{"size": "page", "page": -1, "width": 5, "height": 5, "bytes": 0}\\n',
-        '{"size": "original", "page": 1, "bytes": 0}\\n',
-        '{"size": "text", "bytes": 12}\\nRIFF....WEBP',
-        '{"end": true, "pages": "many"}\\n',
-        "[]\\n",
-        "no json\\n",
+        ('{"size": "page", "page": 1, "width": 5, "height": 5, "bytes": 6}\n<html>', "no picture"),
+        ('{"size": "text", "page": 0, "width": 0, "height": 0, "bytes": 12}\nRIFF....WEBP', "no p"),
+        ('{"size": "page", "page": -1, "width": 5, "height": 5, "bytes": 0}\n', "picture|figure"),
+        ('{"size": "page", "page": 1, "bytes": -5}\n', "figure"),
+        ('{"size": "original", "page": 1, "bytes": 0}\n', "understood"),
+        ('{"end": true, "pages": "many"}\n', "figure"),
+        ("[]\n", "understood"),
+        ("no json\n", "understood"),
+        ("x" * 5000, "without an end"),
     ],
 )
-def test_an_answer_that_is_no_picture_is_not_believed(program: Path, answer: str) -> None:
-    with pytest.raises(Failed):
-        run(program, f'sys.stdout.write({answer!r}.replace("\\\\n", "\\n"))')
+def test_an_answer_that_is_no_picture_is_not_believed(program: Path, answer: str, why: str) -> None:
+    with pytest.raises(Failed, match=why):
+        run(program, f"sys.stdout.write({answer!r})")
 
 
 @pytest.mark.parametrize("signal", ["SIGSEGV", "SIGABRT", "SIGBUS", "SIGTRAP"])

@@ -6,14 +6,27 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 
 from conftest import Browser
+from live.clamd import EICAR, Clamd
 from portal.config import Scanner
-from portal.models import Drawing, Scan
+from portal.extensions import db
+from portal.models import DiscardedBlob, Drawing, Scan
+from portal.scanning import scanner, waiting
 from portal.storage.delivery import _PRIVATE
 from previews.stage import corners, draw, page, pictures, saved, state_of, thumbnail, upload
 from scanning.stage import put
-from stage import NOTHING, Program, events, facts, make_token, program, stored_files
+from stage import (
+    NOTHING,
+    Program,
+    events,
+    facts,
+    make_token,
+    program,
+    settings_of,
+    stored_files,
+)
 
 PICTURES = ("thumbnail?size=small", "thumbnail?size=large", "preview/pages/1")
 EVERYTHING = (*PICTURES, "thumbnail", "thumbnail?size=huge", "preview", "preview/pages/x")
@@ -41,6 +54,24 @@ def test_owner_gets_a_picture_that_nothing_keeps_or_runs(
     head = alice.head(f"{photo['url']}/{path}")
     assert head.data == b""
     assert sorted(head.headers) == sorted(answer.headers)
+
+
+def test_each_document_shows_its_own_picture(
+    app: Flask, alice: Browser, bob: Browser, photo: dict[str, Any]
+) -> None:
+    other = upload(alice, "other.png", saved(corners(70, 70), "PNG"))
+    bobs = upload(bob, "bobs.png", saved(corners(50, 50), "PNG"))
+    draw(app)
+    for somebody, document, size in (
+        (alice, photo, (120, 80)),
+        (alice, other, (70, 70)),
+        (bob, bobs, (50, 50)),
+    ):
+        assert thumbnail(somebody, document).size == size
+        assert page(somebody, document).size == size
+    # What was not drawn shows nothing of what was.
+    late = upload(bob, "late.png", saved(corners(30, 30), "PNG"))
+    assert bob.get(f"{late['url']}/thumbnail").headers["Preview-State"] == "pending"
 
 
 def test_original_bytes_are_in_no_answer(alice: Browser, photo: dict[str, Any]) -> None:
@@ -170,6 +201,23 @@ def test_what_is_infected_has_no_picture(app: Flask, alice: Browser, photo: dict
     shown = alice.get(photo["url"]).text
     assert "/thumbnail" not in shown
     assert "/thumbnail" not in alice.get("/documents").text
+
+
+def test_pictures_go_when_malware_is_found_later(
+    app: Flask, make_app: Any, alice: Browser, clamd: Clamd
+) -> None:
+    """Drawn before there was a scanner, which then looks at what is there."""
+    document = upload(alice, "notes.txt", b"Some harmless words.\n" * 9 + EICAR + b"\n")
+    assert draw(app) == 1
+    assert len(pictures(app)) == 3
+    scanned = make_app(clamd_url=clamd.server)
+    with scanned.app_context():
+        waiting.enqueue_older(0)
+        assert scanner.scan_due(settings_of(scanned)) == 1
+        assert len(db.session.scalars(select(DiscardedBlob)).all()) == 3
+    assert pictures(app) == []
+    assert state_of(app, document) is None
+    assert draw(scanned) == 0
 
 
 def test_what_is_infected_is_never_drawn(app: Flask, alice: Browser) -> None:

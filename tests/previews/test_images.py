@@ -182,6 +182,7 @@ def bomb(width: int, height: int) -> bytes:
     ("name", "data", "reason"),
     [
         ("bomb.png", bomb(30_000, 30_000), "too_large"),
+        ("small-bomb.png", bomb(10_000, 10_000), "too_large"),
         ("cut.jpg", saved(corners(600, 400), "JPEG")[:1500], "damaged"),
         ("cut.png", saved(Image.effect_noise((300, 300), 90), "PNG")[:9000], "damaged"),
         ("head.gif", b"GIF89a" + bytes(20), "damaged"),

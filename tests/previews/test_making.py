@@ -29,7 +29,7 @@ from portal.models import (
 from portal.previews import child, making, waiting
 from portal.previews.drawing.limits import Limits
 from portal.previews.kinds import Kind
-from portal.previews.waiting import TRIES
+from portal.previews.waiting import TRIES, Lost
 from previews.stage import (
     corners,
     draw,
@@ -193,6 +193,21 @@ def test_while_it_is_drawn_nobody_else_draws_it(app: Flask, photo: dict[str, Any
                 db.session.remove()
 
     assert sum(at_once(6, take)) == 1
+
+
+def test_a_claim_that_was_taken_over_changes_nothing(app: Flask, photo: dict[str, Any]) -> None:
+    with app.app_context():
+        making.Looker().look()
+        first = waiting.claim()
+        db.session.execute(update(PreviewState).values(next_try_at=utcnow()))
+        db.session.commit()
+        second = waiting.claim()
+        assert first is not None
+        assert second is not None
+        for act in (waiting.give_back, waiting.put_off, lambda claim: waiting.refuse(claim, "x")):
+            with pytest.raises(Lost):
+                act(first)
+        waiting.refuse(second, "damaged")
 
 
 def test_two_workers_see_the_same_new_document(app: Flask, photo: dict[str, Any]) -> None:
