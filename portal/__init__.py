@@ -34,6 +34,7 @@ from portal.audit import journal, refusals
 from portal.config import Settings
 from portal.cookie import CookieSessions
 from portal.documents import intake, resumable
+from portal.documents.folder_views import folder_pages
 from portal.documents.views import documents
 from portal.extensions import csrf, login_manager, migrate
 from portal.extensions import db as _db
@@ -75,6 +76,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(accounts)
     app.register_blueprint(documents)
     app.register_blueprint(previews)
+    app.register_blueprint(folder_pages)
     app.register_blueprint(sharing)
     app.register_blueprint(admin)
     app.register_blueprint(api)

@@ -1,4 +1,4 @@
-"""The door: the only place that decides who may see, fetch or change a document.
+"""The door: the only place that decides who may see, fetch or change a document or folder.
 
 To send a document's bytes one needs a `Grant`, and only this module makes one. Lists and
 look-ups begin with the same `visible_documents`, so a list never shows what a look-up
@@ -40,6 +40,7 @@ from portal.extensions import db
 from portal.models import (
     ApiToken,
     Document,
+    Folder,
     OpenUpload,
     Preview,
     Role,
@@ -130,8 +131,27 @@ def _visible_to(person_id: ColumnElement[int]) -> ColumnElement[bool]:
 
 
 def trashed_documents(person: Person) -> ColumnElement[bool]:
-    """The condition on `Document` for what lies in `person`'s own trash."""
-    return and_(Document.owner_id == person.user_id, Document.trashed_at.is_not(None))
+    """The condition on `Document` for what lies in `person`'s own trash, by itself."""
+    return and_(
+        Document.owner_id == person.user_id,
+        Document.trashed_at.is_not(None),
+        # What went with a folder comes back with it, and is deleted for ever with it.
+        Document.trashed_with_id.is_(None),
+    )
+
+
+def visible_folders(person: Person) -> ColumnElement[bool]:
+    """The condition on `Folder` for what `person` may see: their own, outside the trash."""
+    return and_(Folder.owner_id == person.user_id, Folder.trashed_at.is_(None))
+
+
+def trashed_folders(person: Person) -> ColumnElement[bool]:
+    """The condition on `Folder` for what lies in `person`'s own trash, by itself."""
+    return and_(
+        Folder.owner_id == person.user_id,
+        Folder.trashed_at.is_not(None),
+        Folder.trashed_with_id.is_(None),
+    )
 
 
 def document_for(person: Person, document_id: uuid.UUID) -> Document:
@@ -154,6 +174,75 @@ def owner_of(person: Person, document_id: uuid.UUID) -> uuid.UUID:
 def trashed_document_for(person: Person, document_id: uuid.UUID) -> Document:
     """A document in `person`'s own trash; otherwise the `NotFound` of `document_for`."""
     return _one_document(trashed_documents(person), document_id)
+
+
+def folder_for(person: Person, folder_id: uuid.UUID) -> Folder:
+    """A folder that `person` may see and, as its owner, change.
+
+    Someone else's, a trashed one and one that never existed raise the same `NotFound`, and
+    each such try is in the audit log.
+    """
+    return _one_folder(visible_folders(person), folder_id)
+
+
+def trashed_folder_for(person: Person, folder_id: uuid.UUID) -> Folder:
+    """A folder that lies in `person`'s own trash by itself; otherwise the same `NotFound`."""
+    return _one_folder(trashed_folders(person), folder_id)
+
+
+def trashed_for(person: Person, thing_id: uuid.UUID) -> Document | Folder:
+    """A document or folder that lies in `person`'s own trash by itself; else a `NotFound`."""
+    folder = db.session.scalar(
+        select(Folder).where(Folder.public_id == thing_id, trashed_folders(person))
+    )
+    return folder or trashed_document_for(person, thing_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A folder, as somebody may know it."""
+
+    id: int
+    public_id: uuid.UUID
+    name: str
+
+
+def way_to(person: Person, folder_id: uuid.UUID) -> Sequence[Place]:
+    """A folder that `person` may see, after those it lies in; the outermost first.
+
+    Raises the `NotFound` of `folder_for`.
+    """
+    way = _way(and_(Folder.public_id == folder_id, visible_folders(person)))
+    if not way:
+        raise _denied(None, folder=folder_id)
+    return way
+
+
+def way_to_document(person: Person, document: Document) -> Sequence[Place]:
+    """The folders a document lies in, the outermost first; none at the top."""
+    return _way(and_(Folder.id == document.folder_id, visible_folders(person)))
+
+
+def folder_of(owner: Owner, folder_id: uuid.UUID) -> Place:
+    """A live folder in the directory of `owner`, into which somebody may upload.
+
+    That they may, `may_upload_to` has said. Raises the `NotFound` of `folder_for`.
+    """
+    row = _FOLDER_OF.ask(folder_id=folder_id, owner=owner.id)
+    if row is None:
+        raise _denied(None, folder=folder_id)
+    return Place(*row)
+
+
+def _way(condition: ColumnElement[bool]) -> Sequence[Place]:
+    columns = (Folder.id, Folder.public_id, Folder.name, Folder.parent_id)
+    way = select(*columns, literal(0).label("steps")).where(condition).cte(recursive=True)
+    further = select(*columns, way.c.steps + 1).join(way, Folder.id == way.c.parent_id)
+    way = way.union_all(further)
+    found = db.session.execute(
+        select(way.c.id, way.c.public_id, way.c.name).order_by(way.c.steps.desc())
+    )
+    return [Place(*row) for row in found]
 
 
 def grant_to_user(person: Person, document_id: uuid.UUID, version: int | None = None) -> Grant:
@@ -224,12 +313,32 @@ class Kept:
     trashed_at: datetime | None
     uploaded_at: datetime
     uploaded_by_name: str
+    #: The row of the folder it lies in.
+    folder_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class OwnFolder:
+    """The name of a folder, and the row of the one it lies in."""
+
+    parent_id: int | None
+    name: str
+
+
+def own_folders(person: Person) -> dict[int, OwnFolder]:
+    """Every folder of `person` by its row, those in the trash included."""
+    found = db.session.execute(
+        select(Folder.id, Folder.parent_id, Folder.name).where(Folder.owner_id == person.user_id)
+    )
+    return {row.id: OwnFolder(row.parent_id, row.name) for row in found}
 
 
 def everything_of(person: Person) -> Sequence[int]:
     """What `person` owns, by name, then what lies in their trash: for `grants_to_everything`."""
     live = select(Document.id).where(visible_documents(person))
-    trashed = select(Document.id).where(trashed_documents(person))
+    trashed = select(Document.id).where(
+        Document.owner_id == person.user_id, Document.trashed_at.is_not(None)
+    )
     return [
         *db.session.scalars(live.order_by(Document.name_key, Document.id)),
         *db.session.scalars(trashed.order_by(Document.trashed_at.desc(), Document.id)),
@@ -252,6 +361,7 @@ def grants_to_everything(person: Person, ids: Sequence[int]) -> Sequence[Kept]:
             Document.trashed_at,
             Version.uploaded_at,
             uploader.name,
+            Document.folder_id,
         )
         .join(uploader, uploader.id == Version.uploaded_by_id)
         .where(
@@ -488,6 +598,8 @@ class Sending:
     created_by_id: int
     name: str
     upload_metadata: str
+    #: The row of the folder it goes into, and the folders it was dropped with.
+    folder_id: int | None
     path: str
     note: str
     same_name: str
@@ -568,6 +680,15 @@ def document_to_use(person: Person, document_id: uuid.UUID) -> Document:
     return document
 
 
+def _one_folder(condition: ColumnElement[bool], folder_id: uuid.UUID) -> Folder:
+    folder = db.session.execute(
+        select(Folder).where(Folder.public_id == folder_id, condition)
+    ).scalar_one_or_none()
+    if folder is None:
+        raise _denied(None, folder=folder_id)
+    return folder
+
+
 def _refuse_unscanned(
     scan: str, document_id: uuid.UUID, name: str, owner_email: str, link: OpenLink | None
 ) -> None:
@@ -601,8 +722,9 @@ def _grant(row: Sequence[Any], reason: Reason, link: OpenLink | None = None) -> 
     )
 
 
-def _denied(document_id: uuid.UUID | None) -> NotFound:
-    audit.record_alone(audit.Action.ACCESS_DENIED, document=document_id)
+def _denied(document_id: uuid.UUID | None, folder: uuid.UUID | None = None) -> NotFound:
+    which = {"folder": str(folder)} if folder else {}
+    audit.record_alone(audit.Action.ACCESS_DENIED, document=document_id, **which)
     return NotFound()
 
 
@@ -642,6 +764,14 @@ _PICTURE = Question(
     )
 )
 
+_FOLDER_OF = Question(
+    select(Folder.id, Folder.public_id, Folder.name).where(
+        Folder.public_id == bindparam("folder_id", type_=Uuid),
+        Folder.owner_id == bindparam("owner", type_=Integer),
+        Folder.trashed_at.is_(None),
+    )
+)
+
 _UPLOADER = aliased(User)
 _MAY_UPLOAD_TO = Question(
     select(
@@ -678,6 +808,7 @@ SENDING_COLUMNS = select(
     OpenUpload.created_by_id,
     OpenUpload.name,
     OpenUpload.upload_metadata,
+    OpenUpload.folder_id,
     OpenUpload.path,
     OpenUpload.note,
     OpenUpload.same_name,

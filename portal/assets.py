@@ -73,6 +73,8 @@ ICONS = frozenset(
         "files",
         "fingerprint",
         "folder-plus",
+        "folder-symlink",
+        "folder2",
         "folder2-open",
         "gear",
         "grid",

@@ -63,6 +63,12 @@ FOR_TOKENS = {
     "documents.restore": "documents:write",
     "documents.show": "documents:read",
     "documents.trash": "documents:read",
+    "folders.create": "documents:write",
+    "folders.delete": "documents:write",
+    "folders.move": "documents:write",
+    "folders.move_document": "documents:write",
+    "folders.rename": "documents:write",
+    "folders.restore": "documents:write",
     "api.abilities": "documents:write",
     "api.announce": "documents:write",
     "api.append": "documents:write",
@@ -109,6 +115,7 @@ PRIVATE_MODELS = {
     "DiscardedBlob",
     "Document",
     "EmailChange",
+    "Folder",
     "Identity",
     "Invitation",
     "KnownDevice",
@@ -383,7 +390,7 @@ def test_every_route_for_tokens_is_documented(app: Flask) -> None:
 @pytest.mark.parametrize("action", list(Action))
 def test_every_audit_event_is_put_into_words(action: Action) -> None:
     names = "name old_name reason email label old_email new_email issuer policy new problem count"
-    names += " threat"
+    names += " threat place"
     facts = json.dumps(dict.fromkeys(names.split(), "something"))
     words = sentence(action.value, "alice@example.org", facts)
     assert words != action.value

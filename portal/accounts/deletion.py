@@ -13,7 +13,7 @@ from portal.accounts import passwords, people, sessions, throttle
 from portal.accounts.sessions import SignedIn
 from portal.config import Settings
 from portal.database import transaction
-from portal.documents import lifecycle, resumable
+from portal.documents import folders, lifecycle, resumable
 from portal.errors import Conflict, Invalid, NotFound
 from portal.extensions import db
 from portal.mail import notices
@@ -23,6 +23,7 @@ from portal.models import (
     Authenticator,
     Document,
     EmailChange,
+    Folder,
     Identity,
     Invitation,
     KnownDevice,
@@ -213,6 +214,7 @@ def _delete_some(user_id: int) -> bool:
 
 
 def _forget(session: DatabaseSession, person: User) -> None:
+    folders.remove(session, select(Folder.id).where(Folder.owner_id == person.id))
     for own in _OWN:
         session.execute(delete(own).where(own.user_id == person.id))
     session.execute(delete(Mail).where(Mail.recipient == person.email))

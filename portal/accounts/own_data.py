@@ -108,7 +108,8 @@ def extent_of(person: SignedIn) -> Extent:
 def export(person: SignedIn, site_name: str, settings: Settings) -> Iterator[bytes]:
     """The ZIP of everything of `person`; the bytes are read on after the request has ended.
 
-    Every document under its own name (`Documents`, `Trash`, `Older versions`), `index.html` for
+    Every document under its own name in the folders it lies in (within `Documents`, `Trash`,
+    `Older versions`), `index.html` for
     people and `index.json` for programs, and last `SHA256SUMS` of all of them. A document whose
     stored bytes are damaged, or may not leave because of malware, does not keep the others back:
     the index and `NOT-INCLUDED.txt` name it and say why. That it was made is in the audit log,
@@ -119,6 +120,7 @@ def export(person: SignedIn, site_name: str, settings: Settings) -> Iterator[byt
     ids = access.everything_of(person)
     since = access.own_account(person).created_at
     activity = _Activity(person.email, since)
+    places = _Places(person)
     extent = extent_of(person)
     audit.record_alone(
         audit.Action.DATA_EXPORTED,
@@ -126,7 +128,38 @@ def export(person: SignedIn, site_name: str, settings: Settings) -> Iterator[byt
         documents=extent.documents,
         size_bytes=extent.size_bytes,
     )
-    return archive.stream(_members(app, person, ids, facts, activity))
+    return archive.stream(_members(app, person, ids, facts, activity, places))
+
+
+class _Places:
+    """Where documents lie in the archive: in folders of the names of theirs."""
+
+    def __init__(self, person: SignedIn) -> None:
+        self._paths = Paths()
+        self._folders = access.own_folders(person)
+        self._made: dict[tuple[str, int], str] = {}
+
+    def at_top(self, name: str) -> str:
+        return self._paths.take("", name)
+
+    def of(self, kept: Kept) -> str:
+        """A path that no other has, for a version of a document."""
+        start = _TRASH if kept.trashed_at else _DOCUMENTS
+        if not kept.is_newest:
+            start = f"{_OLDER}/{start}/{kept.number}"
+        return self._paths.take(self._folder(start, kept.folder_id), kept.name)
+
+    def _folder(self, start: str, row: int | None) -> str:
+        """The folder of that row within `start`, named once for all that is in it."""
+        way: list[int] = []
+        while row in self._folders and (start, row) not in self._made:
+            way.append(row)
+            row = self._folders[row].parent_id
+        path = self._made.get((start, row), start) if row is not None else start
+        for each in reversed(way):
+            path = self._paths.take(path, self._folders[each].name)
+            self._made[start, each] = path
+        return path
 
 
 class _Activity:
@@ -142,10 +175,15 @@ class _Activity:
 
 
 def _members(
-    app: Flask, person: SignedIn, ids: Sequence[int], facts: _Facts, activity: _Activity
+    app: Flask,
+    person: SignedIn,
+    ids: Sequence[int],
+    facts: _Facts,
+    activity: _Activity,
+    places: _Places,
 ) -> Iterator[Member]:
-    paths, sums, filed = Paths(), _Sums(), list[Filed]()
-    index = {name: paths.take("", name) for name in (*_INDEX, _NOT_INCLUDED, "SHA256SUMS")}
+    sums, filed = _Sums(), list[Filed]()
+    index = {name: places.at_top(name) for name in (*_INDEX, _NOT_INCLUDED, "SHA256SUMS")}
     for start in range(0, len(ids), _BATCH):
         with app.app_context():
             batch = access.grants_to_everything(person, ids[start : start + _BATCH])
@@ -153,7 +191,7 @@ def _members(
                 raise Ended("the account was disabled")
         for kept in batch:
             pieces = _open(app, kept)
-            path = "" if pieces is None else _path(paths, kept)
+            path = "" if pieces is None else places.of(kept)
             filed.append(_filed(kept, path))
             if pieces is not None:
                 sums.add(path, kept.sha256.hex())
@@ -180,13 +218,6 @@ def _open(app: Flask, kept: Kept) -> Iterator[bytes] | None:
             return delivery.pieces(kept.grant)
     except delivery.Damaged:
         return None
-
-
-def _path(paths: Paths, kept: Kept) -> str:
-    folder = _TRASH if kept.trashed_at else _DOCUMENTS
-    if kept.is_newest:
-        return paths.take(folder, kept.name)
-    return paths.take(f"{_OLDER}/{folder}/{kept.number}", kept.name)
 
 
 def _filed(kept: Kept, path: str) -> Filed:

@@ -33,7 +33,7 @@ from portal.audit import reading
 from portal.audit.reading import Filters
 from portal.config import Settings
 from portal.database import transaction
-from portal.documents import listing, room
+from portal.documents import folders, listing, room
 from portal.documents.forms import UploadForSomebodyForm
 from portal.documents.receiving import (
     answer_json,
@@ -373,16 +373,18 @@ def _directory_page(
         with transaction():
             audit.record(audit.Action.DIRECTORY_LISTED, owner=owner.email)
     page = listing.directory(owner, request.args.get("cursor", ""))
+    paths = folders.paths(owner.id, [row.folder.id for row in page.rows if row.folder])
     following = None
     if page.next_cursor:
         following = url_for("admin.user_documents", user_id=user_id, cursor=page.next_cursor)
     if wants_json():
-        names = [_name_json(row) for row in page.rows]
+        names = [_name_json(row, paths) for row in page.rows]
         return {"documents": names, "next": following}
     html = render_template(
         "admin/user_documents.html",
         user=owner,
         page={"rows": page.rows, "next_url": following},
+        paths=paths,
         upload_form=form,
         upload_rules=room.rules(_settings()),
         max_upload_bytes=_settings().max_upload_bytes,
@@ -411,12 +413,14 @@ def _person_json(person: User) -> dict[str, Any]:
     }
 
 
-def _name_json(row: listing.Row) -> dict[str, Any]:
+def _name_json(row: listing.Row, paths: dict[int, str]) -> dict[str, Any]:
     """What an admin may know of a document: its name and size, never its content."""
     return {
         "id": str(row.public_id),
         "name": row.name,
         "size": row.size_bytes,
+        "folder": str(row.folder.public_id) if row.folder else None,
+        "path": paths.get(row.folder.id, "") if row.folder else "",
         "media_type": row.media_type,
         "uploaded_at": as_text(row.uploaded_at),
         "scan": row.scan.value,

@@ -1,9 +1,10 @@
 """Uploads that can be gone on with: tus 1.0.0 (https://tus.io/protocols/resumable-upload).
 
 Extensions: creation, creation-with-upload, termination, expiration, checksum. The pages of the
-portal use these addresses too. `Upload-Metadata` may hold `filename` (needed), `path` (the
-folders the file lay in), `note`, `same_name` (`keep-both`, `new-version`, `refuse`), and
-`owner`, the id of the person for whom an admin uploads.
+portal use these addresses too. `Upload-Metadata` may hold `filename` (needed), `folder` (the
+id of the folder it goes into), `path` (the folders the file lay in, which are made there), `note`,
+`same_name` (`keep-both`, `new-version`, `refuse`), and `owner`, the id of the person for whom an
+admin uploads.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ from portal.accounts.api_tokens import Scope
 from portal.config import Settings
 from portal.documents import resumable
 from portal.documents.pieces import CHECKSUMS, Checksum, Piece
-from portal.documents.receiving import as_text
+from portal.documents.receiving import as_text, id_in
 from portal.documents.resumable import Announcement, Progress
-from portal.errors import BadRequest, Invalid, NotFound, PortalError
+from portal.errors import BadRequest, Invalid, PortalError
 from portal.gate import SAFE_METHODS, open_to_tokens
 from portal.models import SameName
 from portal.request import PortalRequest
@@ -106,18 +107,16 @@ def announce() -> ResponseReturnValue:
     person = current_user._get_current_object()
     text = request.headers.get("Upload-Metadata", "")
     said = _metadata(text)
-    if said.get("folder"):
-        problem = "There is no such folder."
-        raise Invalid(problem, errors={"folder": problem})
     announcement = Announcement(
         raw_name=said.get("filename", ""),
         length_bytes=_length(),
         upload_metadata=text,
+        folder_id=id_in(said.get("folder", "")),
         path=said.get("path", ""),
         note=said.get("note", ""),
         same_name=_same_name(said.get("same_name", "")),
     )
-    owner = access.may_upload_to(person, _owner(said.get("owner", "")) or person.public_id)
+    owner = access.may_upload_to(person, id_in(said.get("owner", "")) or person.public_id)
     piece = _piece() if request.mimetype == PIECE_TYPE else None
     progress = resumable.announce(person, owner, announcement, _settings(), piece)
     response = _told(progress, 201)
@@ -255,13 +254,6 @@ def _same_name(text: str) -> SameName:
     except ValueError:
         problem = f"Choose one of {', '.join(SameName)}."
         raise Invalid(problem, errors={"same_name": problem}) from None
-
-
-def _owner(text: str) -> UUID | None:
-    try:
-        return UUID(text) if text else None
-    except ValueError:
-        raise NotFound from None
 
 
 def _settings() -> Settings:

@@ -63,6 +63,13 @@ class Action(StrEnum):
     TRASHED = "document.trashed"
     RESTORED = "document.restored"
     PURGED = "document.purged"
+    MOVED = "document.moved"
+    FOLDER_CREATED = "folder.created"
+    FOLDER_RENAMED = "folder.renamed"
+    FOLDER_MOVED = "folder.moved"
+    FOLDER_TRASHED = "folder.trashed"
+    FOLDER_RESTORED = "folder.restored"
+    FOLDER_PURGED = "folder.purged"
     LINK_CREATED = "share_link.created"
     LINK_USED = "share_link.used"
     LINK_UNLOCKED = "share_link.unlocked"
@@ -126,6 +133,13 @@ _SENTENCES: dict[str, str] = {
     Action.TRASHED: "Moved “{name}” to the trash",
     Action.RESTORED: "Restored “{name}” from the trash",
     Action.PURGED: "Deleted “{name}” for ever",
+    Action.MOVED: "Moved “{name}” {to_place}",
+    Action.FOLDER_CREATED: "Made the folder “{name}”",
+    Action.FOLDER_RENAMED: "Renamed the folder “{old_name}” to “{name}”",
+    Action.FOLDER_MOVED: "Moved the folder “{name}” {to_place}",
+    Action.FOLDER_TRASHED: "Moved the folder “{name}” to the trash, with all that was in it",
+    Action.FOLDER_RESTORED: "Restored the folder “{name}” from the trash",
+    Action.FOLDER_PURGED: "Deleted the folder “{name}” for ever",
     Action.LINK_CREATED: "Made a link{label} for “{name}”",
     Action.LINK_USED: "Started a download of “{name}” through the link{label}",
     Action.LINK_UNLOCKED: "Entered the password of the link{label}",
@@ -151,6 +165,8 @@ def sentence(action: str, owner: str, detail: str) -> str:
     label = str(facts.get("label") or "")
     facts["label"] = f" “{label}”" if label else ""
     facts["through"] = f" through the link{facts['label']}" if "link" in facts else ""
+    place = facts.get("place")
+    facts["to_place"] = f"to the folder “{place}”" if place else "to the top"
     kind = facts.get("type_mismatch")
     facts["misnamed"] = f", which is something else by its content: {kind}" if kind else ""
     facts["page"] = f", page {facts['page']}" if facts.get("page") else ""

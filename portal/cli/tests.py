@@ -30,8 +30,9 @@ def _parallel(arguments: tuple[str, ...]) -> list[str]:
     )
     if has_decided or ("-p", "no:xdist") in itertools.pairwise(arguments):
         return []
-    # A file of tests shares what it starts, such as a portal or a browser.
-    return ["-n", "auto", "--dist", "loadfile"]
+    # A file of tests shares what it starts, such as a portal or a browser. The tests know best
+    # in which order to begin them.
+    return ["-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder"]
 
 
 COMMANDS = (test,)

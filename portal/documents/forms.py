@@ -21,3 +21,7 @@ class UploadForSomebodyForm(UploadForm):
 
 class RenameForm(FlaskForm):
     name = StringField("Name", [InputRequired("Enter a name.")])
+
+
+class FolderForm(FlaskForm):
+    name = StringField("Name of the folder", [InputRequired("Enter a name.")])

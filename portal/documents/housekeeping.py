@@ -14,13 +14,14 @@ from portal.accounts.known_devices import KEPT as DEVICE_KEPT
 from portal.audit import reading
 from portal.config import Settings
 from portal.database import transaction
-from portal.documents import resumable, usage
+from portal.documents import folders, resumable, usage
 from portal.documents.lifecycle import delete_for_ever
 from portal.extensions import db
 from portal.models import (
     DiscardedBlob,
     Document,
     EmailChange,
+    Folder,
     KnownDevice,
     Mail,
     PasswordReset,
@@ -148,6 +149,7 @@ def _old_trash(settings: Settings) -> int:
             delete_for_ever(ids)
         total += len(ids)
         if len(ids) < _BATCH:
+            folders.forget(Folder.trashed_at < before)
             return total
 
 

@@ -13,9 +13,9 @@ from sqlalchemy import (
     BigInteger,
     Dialect,
     Integer,
+    Select,
     String,
     Table,
-    Text,
     Uuid,
     and_,
     bindparam,
@@ -27,12 +27,21 @@ from sqlalchemy import (
 )
 
 from portal import audit
-from portal.access import Owner
+from portal.access import Owner, Place
 from portal.compiled import Compiled
 from portal.config import Settings
 from portal.documents import names
 from portal.extensions import db
-from portal.models import Document, SameName, Scan, User, UtcDateTime, Version
+from portal.models import (
+    Document,
+    Folder,
+    SameName,
+    Scan,
+    User,
+    UtcDateTime,
+    Version,
+    utcnow,
+)
 from portal.models.base import BinaryText
 from portal.questions import Question
 from portal.scanning import waiting
@@ -64,6 +73,8 @@ class Stored:
     uploaded_at: datetime
     #: What is known of its bytes and malware, as it counts now.
     scan: Scan
+    #: The folder it lies in; None at the top.
+    folder: uuid.UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +84,22 @@ class Intent:
     owner: Owner
     #: The name as it was sent.
     raw_name: str
-    #: The folders it was dropped with, cleaned.
+    #: The folders it was dropped with, cleaned: made in `folder` where they are not there.
     path: str = ""
     note: str = ""
     same_name: SameName = SameName.KEEP_BOTH
     #: The document of which it is to be a new version, whatever its own name is.
     document_id: uuid.UUID | None = None
+    #: The folder it goes into; None is the top.
+    folder: Place | None = None
 
 
 class NoRoom(Exception):
     """The owner has no room for so much, or no account any more."""
+
+
+class FolderGone(Exception):
+    """The folder it was to go into is in the trash, or was deleted for ever."""
 
 
 class Changed(Exception):
@@ -96,12 +113,33 @@ class Present:
     id: int
     public_id: uuid.UUID
     name: str
+    #: The folder it lies in; None at the top.
+    folder: uuid.UUID | None
 
 
-def same_name(owner: Owner, name: str, path: str) -> Present | None:
-    """The newest document of that very name and path in `owner`'s directory."""
-    found = _SAME_NAME.ask(owner=owner.id, name=name, name_key=names.fold(name), path=path)
+def same_name(intent: Intent, name: str) -> Present | None:
+    """The newest document of that very name in the folder an upload goes to."""
+    owner, at = intent.owner.id, intent.folder.id if intent.folder else None
+    for part in names.folders_of(intent.path):
+        there = _folder_in(at).ask(owner=owner, parent=at, name_key=names.fold(part))
+        if there is None:
+            return None
+        (at,) = there
+    found = _SAME_NAME.ask(owner=owner, name=name, name_key=names.fold(name), folder=at)
     return Present(*found) if found else None
+
+
+def check_depth(intent: Intent) -> None:
+    """Raise `FileNameRejected` where the folders of an upload would lie too deep in its folder."""
+    if intent.folder is None:
+        return
+    depth = _DEPTH.ask(owner=intent.owner.id, at=intent.folder.id)
+    if depth and depth[0] + len(names.folders_of(intent.path)) > names.DEEPEST_PATH:
+        raise names.too_deep()
+
+
+def _folder_in(parent: int | None) -> Question:
+    return _FOLDER_AT_TOP if parent is None else _FOLDER_IN
 
 
 def document_of(owner: Owner, document_id: uuid.UUID) -> Present | None:
@@ -140,9 +178,8 @@ def change(
         "owner": owner.id,
         "name": stored.name,
         "name_key": names.fold(stored.name),
-        "name_sort": names.sort_key(stored.name),
-        "path": intent.path,
     }
+    folders = _Folders(statements, intent)
     must_be_alone = intent.same_name == SameName.REFUSE
     renewed = {f"new_{key}": value for key, value in uploaded.items()}
     renewed["at"] = present.id if present else 0
@@ -153,7 +190,6 @@ def change(
         "name": stored.name,
         "name_key": names.fold(stored.name),
         "name_sort": names.sort_key(stored.name),
-        "path": intent.path,
         "note": intent.note.replace("\0", " ").strip()[:LONGEST_NOTE],
         "version": 1,
     }
@@ -174,15 +210,64 @@ def change(
             newest = statements.renew_document.fetch_one(driver, renewed)
             place = (present.id, newest[0]) if newest else None
         else:
-            if must_be_alone and statements.same_name.fetch_one(driver, named):
+            # The owner's row is taken: nobody else changes folders until this is committed.
+            folder = folders.make(driver)
+            twin = {**named, "folder": folder}
+            if must_be_alone and statements.same_name.fetch_one(driver, twin):
                 raise Changed
-            added = statements.add_document.fetch_one(driver, document)
+            added = statements.add_document.fetch_one(driver, {**document, "folder_id": folder})
             place = (added[0], 1) if added else None
         if place is None:
             raise Changed
         statements.add_version.run(driver, {**version, "document_id": place[0], "number": place[1]})
 
     return take_in
+
+
+class _Folders:
+    """The folder an upload goes into, and those it was dropped with, which are made in it."""
+
+    def __init__(self, statements: _Statements, intent: Intent) -> None:
+        self._statements = statements
+        self._owner = intent.owner.id
+        self._into = intent.folder.id if intent.folder else None
+        self._parts = [
+            {
+                "public_id": uuid.uuid4(),
+                "owner_id": self._owner,
+                "name": part,
+                "name_key": names.fold(part),
+                "name_sort": names.sort_key(part),
+                "created_at": utcnow(),
+            }
+            for part in names.folders_of(intent.path)
+        ]
+
+    def make(self, driver: Any) -> int | None:
+        """The row of the innermost; None at the top. Raises `FolderGone`, `FileNameRejected`."""
+        at = self._into
+        if at is not None:
+            depth = self._statements.depth.fetch_one(driver, {"owner": self._owner, "at": at})
+            if depth is None or not depth[0]:
+                raise FolderGone
+            if depth[0] + len(self._parts) > names.DEEPEST_PATH:
+                raise names.too_deep()
+        for part in self._parts:
+            at = self._there(driver, at, part) or self._made(driver, at, part)
+        return at
+
+    def _there(self, driver: Any, parent: int | None, part: dict[str, Any]) -> int | None:
+        find = self._statements.folder_at_top if parent is None else self._statements.folder_in
+        key = {"owner": self._owner, "parent": parent, "name_key": part["name_key"]}
+        found = find.fetch_one(driver, key)
+        return found[0] if found else None
+
+    def _made(self, driver: Any, parent: int | None, part: dict[str, Any]) -> int:
+        added = self._statements.add_folder.fetch_one(driver, {**part, "parent_id": parent})
+        if added is None:
+            raise Changed
+        row: int = added[0]
+        return row
 
 
 # Built once, for tables instead of classes: uploads of many small files are this.
@@ -206,15 +291,45 @@ _TAKE_RESERVED = (
     .where(_ENABLED_OWNER)
     .values(used_bytes=_USERS.c.used_bytes + _MORE, reserved_bytes=_USERS.c.reserved_bytes - _MORE)
 )
+_FOLDERS = cast(Table, Folder.__table__)
+_LIVE_FOLDER = select(_FOLDERS.c.id).where(
+    _FOLDERS.c.owner_id == bindparam("owner", type_=Integer),
+    _FOLDERS.c.trashed_at.is_(None),
+    _FOLDERS.c.name_key == bindparam("name_key", type_=BinaryText),
+)
+# Two, because each finds an index of its own.
+_OF_PARENT = _LIVE_FOLDER.where(_FOLDERS.c.parent_id == bindparam("parent", type_=Integer))
+_OF_TOP = _LIVE_FOLDER.where(_FOLDERS.c.parent_id.is_(None))
+_FOLDER_IN, _FOLDER_AT_TOP = Question(_OF_PARENT), Question(_OF_TOP)
+
+
+def _depth() -> Select[tuple[int]]:
+    """How many folders lie around a live one, itself counted; 0 where it is not there."""
+    columns = (_FOLDERS.c.id, _FOLDERS.c.parent_id)
+    way = (
+        select(*columns)
+        .where(
+            _FOLDERS.c.id == bindparam("at", type_=Integer),
+            _FOLDERS.c.owner_id == bindparam("owner", type_=Integer),
+            _FOLDERS.c.trashed_at.is_(None),
+        )
+        .cte(recursive=True)
+    )
+    way = way.union_all(select(*columns).join(way, _FOLDERS.c.id == way.c.parent_id))
+    return select(func.count(way.c.id))
+
+
+_DEPTH = Question(_depth())
 _LIVE_OF_OWNER = (
-    select(_DOCUMENTS.c.id, _DOCUMENTS.c.public_id, _DOCUMENTS.c.name)
+    select(_DOCUMENTS.c.id, _DOCUMENTS.c.public_id, _DOCUMENTS.c.name, _FOLDERS.c.public_id)
+    .outerjoin(_FOLDERS, _FOLDERS.c.id == _DOCUMENTS.c.folder_id)
     .where(_DOCUMENTS.c.owner_id == bindparam("owner", type_=Integer))
     .where(_DOCUMENTS.c.trashed_at.is_(None))
 )
 _OF_THE_NAME = (
     _LIVE_OF_OWNER.where(_DOCUMENTS.c.name == bindparam("name", type_=String))
     .where(_DOCUMENTS.c.name_key == bindparam("name_key", type_=BinaryText))
-    .where(_DOCUMENTS.c.path == bindparam("path", type_=Text))
+    .where(_DOCUMENTS.c.folder_id.is_not_distinct_from(bindparam("folder", type_=Integer)))
     .order_by(_DOCUMENTS.c.id.desc())
     .limit(1)
 )
@@ -235,10 +350,12 @@ _RENEW_DOCUMENT = (
     .returning(_DOCUMENTS.c.version)
 )
 _ADD_DOCUMENT = insert(_DOCUMENTS).returning(_DOCUMENTS.c.id)
+_ADD_FOLDER = insert(_FOLDERS).returning(_FOLDERS.c.id)
 _ADD_VERSION = insert(cast(Table, Version.__table__))
 _OF_BOTH = ("size_bytes", "media_type", "uploaded_at", "uploaded_by_id")
-_OF_NAME = ("name", "name_key", "name_sort", "path")
-_OF_DOCUMENT = ("public_id", "owner_id", *_OF_NAME, "note", "version", *_OF_BOTH)
+_OF_NAME = ("name", "name_key", "name_sort")
+_OF_DOCUMENT = ("public_id", "owner_id", *_OF_NAME, "folder_id", "note", "version", *_OF_BOTH)
+_OF_FOLDER = ("public_id", "owner_id", "parent_id", *_OF_NAME, "created_at")
 _OF_SCAN = ("scan", "threat", "scan_tries", "next_scan_at")
 _OF_VERSION = ("document_id", "number", "blob", "sha256", *_OF_SCAN, *_OF_BOTH)
 
@@ -252,6 +369,10 @@ class _Statements:
         self.same_name = Compiled(_OF_THE_NAME, dialect)
         self.renew_document = Compiled(_RENEW_DOCUMENT, dialect)
         self.add_document = Compiled(_ADD_DOCUMENT, dialect, _OF_DOCUMENT)
+        self.folder_in = Compiled(_OF_PARENT, dialect)
+        self.folder_at_top = Compiled(_OF_TOP, dialect)
+        self.depth = Compiled(_depth(), dialect)
+        self.add_folder = Compiled(_ADD_FOLDER, dialect, _OF_FOLDER)
         self.add_version = Compiled(_ADD_VERSION, dialect, _OF_VERSION)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, and_, delete, select, update
 
 from portal import audit
 from portal.access import (
@@ -13,13 +13,14 @@ from portal.access import (
     document_for,
     document_to_use,
     trashed_document_for,
-    trashed_documents,
+    trashed_folders,
+    trashed_for,
 )
 from portal.config import Settings
 from portal.database import transaction
-from portal.documents import media_types, names
+from portal.documents import folders, media_types, names
 from portal.errors import Invalid, UploadRejected
-from portal.models import DiscardedBlob, Document, ShareLink, User, Version, utcnow
+from portal.models import DiscardedBlob, Document, Folder, ShareLink, User, Version, utcnow
 from portal.previews import keeping
 
 #: Documents deleted in one transaction, so that others get their turn.
@@ -66,10 +67,13 @@ def trash(person: Person, document_id: uuid.UUID) -> Document:
 
 
 def restore(person: Person, document_id: uuid.UUID) -> Document:
-    """Take a document out of the trash."""
+    """Take a document out of the trash: to where it was, or to the top if that is gone."""
     trashed_document_for(person, document_id)
-    with transaction():
+    with transaction() as session:
+        folders.lock(session, person.user_id)
         document = trashed_document_for(person, document_id)
+        place = folders.live_place(session, document.folder_id)
+        document.folder_id = place.id if place else None
         document.trashed_at = None
         audit.record(
             audit.Action.RESTORED, document=document_id, owner=person.email, name=document.name
@@ -77,23 +81,39 @@ def restore(person: Person, document_id: uuid.UUID) -> Document:
     return document
 
 
-def purge(person: Person, document_id: uuid.UUID) -> None:
-    """Delete a trashed document for ever."""
-    trashed_document_for(person, document_id)
+def purge(person: Person, thing_id: uuid.UUID) -> str:
+    """Delete a document or folder that lies in the trash for ever, with all that went with it.
+
+    Answers what it was called.
+    """
+    thing = trashed_for(person, thing_id)
+    if isinstance(thing, Folder):
+        row, name = thing.id, thing.name
+        _purge_all(Document.trashed_with_id == row)
+        folders.forget(Folder.id == row)
+        return name
     with transaction():
-        delete_for_ever([trashed_document_for(person, document_id).id])
+        document = trashed_document_for(person, thing_id)
+        name = document.name
+        delete_for_ever([document.id])
+    return name
 
 
 def empty_trash(person: Person) -> int:
-    """Delete for ever whatever lies in `person`'s trash now; answers how many."""
+    """Delete for ever whatever lies in `person`'s trash now; answers how many documents."""
     emptied_at = utcnow()
+    total = _purge_all(and_(Document.owner_id == person.user_id, Document.trashed_at <= emptied_at))
+    folders.forget(and_(trashed_folders(person), Folder.trashed_at <= emptied_at))
+    return total
+
+
+def _purge_all(condition: ColumnElement[bool]) -> int:
+    """Delete the trashed documents of the condition for ever, some at a time."""
     total = 0
     while True:
         with transaction() as session:
             ids = session.scalars(
-                select(Document.id)
-                .where(trashed_documents(person), Document.trashed_at <= emptied_at)
-                .limit(_BATCH)
+                select(Document.id).where(condition, Document.trashed_at.is_not(None)).limit(_BATCH)
             ).all()
             delete_for_ever(ids)
         total += len(ids)
@@ -104,6 +124,14 @@ def empty_trash(person: Person) -> int:
 def delete_for_ever(ids: Sequence[int]) -> None:
     """Delete trashed documents, within a transaction: rows now, bytes later by the worker."""
     with transaction() as session:
+        # The owners' rows first, as everybody who changes folders takes them.
+        owners = select(Document.owner_id).where(Document.id.in_(ids))
+        session.execute(
+            select(User.id)
+            .where(User.id.in_(owners))
+            .order_by(User.id)
+            .with_for_update(key_share=True)
+        )
         chosen = session.execute(
             select(Document, User.email)
             .join(User, User.id == Document.owner_id)

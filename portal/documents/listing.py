@@ -14,21 +14,23 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from portal.access import (
     Person,
+    Place,
     has_downloads_left,
     scan_state,
     trashed_documents,
     visible_documents,
 )
+from portal.documents.folders import below
 from portal.documents.intake import Stored
 from portal.documents.names import fold
 from portal.errors import BadRequest
 from portal.extensions import db
-from portal.models import Document, Scan, ShareLink, User, Version, utcnow
+from portal.models import Document, Folder, Scan, ShareLink, User, Version, utcnow
 
 PAGE_SIZE = 50
 
@@ -46,8 +48,8 @@ class Row:
 
     public_id: uuid.UUID
     name: str
-    #: The folders it was uploaded with.
-    path: str
+    #: The folder it lies in; None at the top.
+    folder: Place | None
     size_bytes: int
     media_type: str
     uploaded_at: datetime
@@ -74,6 +76,8 @@ class Query:
     sort: str = "uploaded"
     order: str = "desc"
     cursor: str = ""
+    #: The folder whose documents are wanted, or in which they are searched; None is the top.
+    folder: Place | None = None
 
     def __post_init__(self) -> None:
         if self.sort not in SORTS or self.order not in {"asc", "desc"}:
@@ -81,8 +85,15 @@ class Query:
 
 
 def visible(person: Person, query: Query) -> Page:
-    """A page of what `person` may see."""
-    return _page(visible_documents(person), query)
+    """A page of what `person` may see: in a folder or at the top, or what is found below it."""
+    mine = visible_documents(person)
+    if not query.q.strip():
+        folder = Document.folder_id
+        here = folder == query.folder.id if query.folder else folder.is_(None)
+        return _page(and_(mine, here), query, in_place=True)
+    if query.folder is not None:
+        mine = and_(mine, Document.folder_id.in_(select(below(query.folder.id).c.id)))
+    return _page(mine, query)
 
 
 def trash(person: Person, cursor: str = "") -> Page:
@@ -116,99 +127,105 @@ def as_stored(page: Page) -> list[Stored]:
             media_type=row.media_type,
             uploaded_at=row.uploaded_at,
             scan=row.scan,
+            folder=row.folder.public_id if row.folder else None,
         )
         for row in page.rows
         if row.public_id in hashes  # deleted for ever at this moment
     ]
 
 
-def _page(allowed: ColumnElement[bool], query: Query) -> Page:
-    uploader = aliased(User)
+def _page(allowed: ColumnElement[bool], query: Query, *, in_place: bool = False) -> Page:
+    """Of what is allowed; `in_place` where all of it lies in one folder, or at the top."""
     column = SORTS[query.sort]
     ascending = query.order == "asc"
-    statement = (
-        select(
-            Document.public_id,
-            Document.name,
-            Document.path,
-            Document.size_bytes,
-            Document.media_type,
-            Document.uploaded_at,
-            Document.trashed_at,
-            uploader.name.label("uploader_name"),
-            Document.id,
-            column.label("sort_value"),
-        )
-        .join(uploader, uploader.id == Document.uploaded_by_id)
-        .where(allowed)
-        .limit(PAGE_SIZE + 1)
-    )
-    # No name has NUL in it, and not every database can be asked for it.
-    if folded := fold(query.q.strip()).replace("\0", "\ufffd"):
-        statement = statement.where(Document.name_key.contains(folded, autoescape=True))
+    chosen = select(Document.id, column.label("sort_value")).where(allowed).limit(PAGE_SIZE + 1)
+    if folded := searched(query):
+        chosen = chosen.where(Document.name_key.contains(folded, autoescape=True))
     if query.cursor:
         value, last_id = _decode(query.cursor, query)
         beyond = column > value if ascending else column < value
         beyond_id = Document.id > last_id if ascending else Document.id < last_id
         # Written out, not as a row comparison: each database finds its index this way.
-        statement = statement.where(
+        chosen = chosen.where(
             column >= value if ascending else column <= value,
             or_(beyond, and_(column == value, beyond_id)),
         )
-    order = (column, Document.id) if ascending else (column.desc(), Document.id.desc())
-    found = db.session.execute(statement.order_by(*order)).all()
+    # The folder stands first in the indexes, and where it is NULL PostgreSQL has to be told so.
+    order = [Document.folder_id, column, Document.id] if in_place else [column, Document.id]
+    chosen = chosen.order_by(*(order if ascending else [each.desc() for each in order]))
+    found = sorted(
+        db.session.execute(_facts_of(chosen)),
+        key=lambda row: (row.sort_value, row.id),
+        reverse=not ascending,
+    )
     shown = found[:PAGE_SIZE]
-    links = _live_links([row.id for row in shown])
-    scans = _scans([row.id for row in shown])
-    rows = [
-        _row(row, scan_state(scans.get(row.id, Scan.NONE)), links.get(row.id, 0)) for row in shown
-    ]
     more = len(found) > PAGE_SIZE
-    return Page(rows, _encode(shown[-1].sort_value, shown[-1].id, query) if more else None)
+    return Page(
+        [_row(row) for row in shown],
+        _encode(shown[-1].sort_value, shown[-1].id, query) if more else None,
+    )
 
 
-def _row(facts: Any, scan: Scan, link_count: int) -> Row:
+def searched(query: Query) -> str:
+    """What names are searched for. No name has NUL in it, and not every database can be asked."""
+    return fold(query.q.strip()).replace("\0", "\ufffd")
+
+
+def _facts_of(chosen: Select[Any]) -> Select[Any]:
+    """What a page shows of its documents, in any order; asked of these alone, in one query."""
+    page = chosen.subquery("page")
+    uploader = aliased(User)
+    links = (
+        select(func.count())
+        .where(
+            ShareLink.document_id == Document.id,
+            ShareLink.revoked_at.is_(None),
+            ShareLink.expires_at > utcnow(),
+            has_downloads_left(),
+        )
+        .correlate(Document)
+        .scalar_subquery()
+    )
+    return (
+        select(
+            Document.public_id,
+            Document.name,
+            Document.size_bytes,
+            Document.media_type,
+            Document.uploaded_at,
+            Document.trashed_at,
+            uploader.name.label("uploader_name"),
+            Version.scan,
+            links.label("link_count"),
+            Folder.id.label("folder_row"),
+            Folder.public_id.label("folder_id"),
+            Folder.name.label("folder_name"),
+            Document.id,
+            page.c.sort_value,
+        )
+        .join(page, page.c.id == Document.id)
+        .join(uploader, uploader.id == Document.uploaded_by_id)
+        .outerjoin(
+            Version, and_(Version.document_id == Document.id, Version.number == Document.version)
+        )
+        .outerjoin(Folder, and_(Folder.id == Document.folder_id, Folder.trashed_at.is_(None)))
+    )
+
+
+def _row(facts: Any) -> Row:
+    in_folder = facts.folder_row is not None
     return Row(
         public_id=facts.public_id,
         name=facts.name,
-        path=facts.path,
+        folder=Place(facts.folder_row, facts.folder_id, facts.folder_name) if in_folder else None,
         size_bytes=facts.size_bytes,
         media_type=facts.media_type,
         uploaded_at=facts.uploaded_at,
         trashed_at=facts.trashed_at,
         uploaded_by_name=facts.uploader_name,
-        scan=scan,
-        link_count=link_count,
+        scan=scan_state(facts.scan or Scan.NONE),
+        link_count=facts.link_count,
     )
-
-
-def _live_links(document_ids: Sequence[int]) -> dict[int, int]:
-    """How many live links each document has; one query for the page."""
-    if not document_ids:
-        return {}
-    counted = db.session.execute(
-        select(ShareLink.document_id, func.count())
-        .where(
-            ShareLink.document_id.in_(document_ids),
-            ShareLink.revoked_at.is_(None),
-            ShareLink.expires_at > utcnow(),
-            has_downloads_left(),
-        )
-        .group_by(ShareLink.document_id)
-    )
-    return {document_id: count for document_id, count in counted if document_id is not None}
-
-
-def _scans(document_ids: Sequence[int]) -> dict[int, str]:
-    """What is known of each document's newest version and malware; one query for the page."""
-    if not document_ids:
-        return {}
-    found = db.session.execute(
-        select(Version.document_id, Version.scan)
-        .join(Document, Document.id == Version.document_id)
-        .where(Version.document_id.in_(document_ids), Version.number == Document.version)
-    )
-    return {row.document_id: row.scan for row in found}
 
 
 def _encode(value: Any, last_id: int, query: Query) -> str:

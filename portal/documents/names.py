@@ -12,9 +12,8 @@ LONGEST = 255
 #: Of a name that was not taken, what a page shows.
 _LONGEST_SHOWN = 60
 _WAY_OUT = "Save it as another kind of file, or ask the person who runs this portal."
-#: Folders in folders, and characters of all their names together.
+#: Folders in folders.
 DEEPEST_PATH = 32
-LONGEST_PATH = 1024
 #: Characters of the folded name that are kept for sorting; a database index has its limits.
 _LONGEST_KEY = 512
 _DIGITS = re.compile(r"\d+")
@@ -40,6 +39,39 @@ def clean(raw: str) -> str:
     return name
 
 
+def clean_folder(raw: str) -> str:
+    """The name a folder gets: as a document's, and without spaces around it.
+
+    What separates folders elsewhere is refused: of "2025/26" nobody wants the "26" alone.
+    """
+    name = _readable(raw).strip()
+    if not name.strip(" ."):
+        raise FileNameRejected(
+            "The folder has no name.", cure=f"Give it a name of 1 to {LONGEST} characters."
+        )
+    if "/" in name or "\\" in name:
+        raise FileNameRejected(
+            "A folder's name cannot hold “/” or “\\”.", cure="Use a “-” or a space instead."
+        )
+    if len(name) > LONGEST:
+        raise FileNameRejected(
+            f"The name of the folder has {len(name)} characters; {LONGEST} are possible.",
+            cure="Give it a shorter name.",
+        )
+    return name
+
+
+def numbered(name: str, number: int) -> str:
+    """A name beside one that is taken: "Taxes (2)"."""
+    ending = f" ({number})"
+    return name[: LONGEST - len(ending)].rstrip() + ending
+
+
+def folders_of(path: str) -> list[str]:
+    """The names of the folders in a path from `clean_path`, the outermost first."""
+    return path.split("/") if path else []
+
+
 def shown(raw: str) -> str:
     """A name as the client sent it, made fit for a sentence; empty where nothing can be seen."""
     name = "".join(char for char in raw if not _is_taken_out(char)).strip()
@@ -47,24 +79,23 @@ def shown(raw: str) -> str:
 
 
 def clean_path(raw: str) -> str:
-    """The folders a file was dropped with, each cleaned like a name, joined by "/".
+    """The folders a file was dropped with, each cleaned like the name of a folder, joined by "/".
 
-    It is shown and compared, and never a path on any disk. Raises `FileNameRejected` where it
-    is too deep or too long.
+    It names folders one after the other, and is never a path on any disk. Raises
+    `FileNameRejected` where it is too deep, or a name too long.
     """
     parts = [part for part in raw.replace("\\", "/").split("/") if part.strip(" .")]
     if len(parts) > DEEPEST_PATH:
-        raise FileNameRejected(
-            f"The folders are nested {len(parts)} deep; {DEEPEST_PATH} are possible.",
-            cure="Upload the inner folders by themselves.",
-        )
-    path = "/".join(part for part in (_readable(part) for part in parts) if part.strip(" ."))
-    if len(path) > LONGEST_PATH:
-        raise FileNameRejected(
-            f"The names of the folders have {len(path)} characters; {LONGEST_PATH} are possible.",
-            cure="Upload the inner folders by themselves.",
-        )
-    return path
+        raise too_deep()
+    return "/".join(clean_folder(part) for part in parts if _readable(part).strip(" ."))
+
+
+def too_deep() -> FileNameRejected:
+    """The refusal of what would lie in too many folders inside each other."""
+    return FileNameRejected(
+        f"Folders can be nested {DEEPEST_PATH} deep, and this would be deeper.",
+        cure="Put it further up, or the inner folders by themselves.",
+    )
 
 
 def fold(text: str) -> str:

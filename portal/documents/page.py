@@ -35,7 +35,6 @@ def document_page(
     shown = {
         "public_id": document.public_id,
         "name": document.name,
-        "path": document.path,
         "size_bytes": document.size_bytes,
         "media_type": document.media_type,
         "mismatch": claims.mismatch(document.name, document.media_type, document.size_bytes),
@@ -54,6 +53,7 @@ def document_page(
     context = {
         "document": shown,
         "preview": showing.look(newest.blob, newest.media_type),
+        "way": access.way_to_document(current_user, document),
         "activity": reading.activity_of_document(document_id),
         "links": links.live_of_document(current_user, document_id),
         "rename_form": rename_form or RenameForm(formdata=None, name=document.name),

@@ -17,7 +17,7 @@ from portal.config import Settings
 from portal.documents import names, uploads
 from portal.documents.intake import Intent, Stored
 from portal.documents.room import Reception
-from portal.errors import Invalid, PortalError, UploadRejected
+from portal.errors import Invalid, NotFound, PortalError, UploadRejected
 from portal.models import SameName, User
 from portal.request import PortalRequest
 from portal.storage import delivery
@@ -70,9 +70,6 @@ def receive_all(note: str = "", document_id: UUID | None = None) -> Outcome:
     here = cast(PortalRequest, request)
     settings: Settings = current_app.extensions["settings"]
     files = here.uploaded_files("file")
-    if here.form.get("folder"):
-        problem = "There is no such folder."
-        raise Invalid(problem, errors={"folder": problem})
     if not files:
         problem = "Choose at least one file."
         raise Invalid(problem, errors={"file": problem})
@@ -86,6 +83,8 @@ def receive_all(note: str = "", document_id: UUID | None = None) -> Outcome:
         raise TypeError("a view that takes files without saying so")
     actor = current_user._get_current_object()
     access.may_upload_to(actor, reception.owner.public_id)  # the body may have taken hours
+    folder_id = None if document_id else id_in(here.form.get("folder", ""))
+    folder = access.folder_of(reception.owner, folder_id) if folder_id else None
     outcome = Outcome()
     for file in files:
         try:
@@ -97,6 +96,7 @@ def receive_all(note: str = "", document_id: UUID | None = None) -> Outcome:
                 note=note,
                 same_name=same_name,
                 document_id=document_id,
+                folder=folder,
             )
             document = uploads.receive(actor, intent, file.incoming, settings)
             outcome.stored.append(document)
@@ -148,6 +148,14 @@ def flash_outcome(outcome: Outcome, for_whom: User | None = None) -> None:
         flash(f"{files} not taken. Upload fewer at a time to see why.", "danger")
 
 
+def id_in(text: str) -> UUID | None:
+    """The id that a field holds, or None for an empty one. Raises `NotFound` for what is no id."""
+    try:
+        return UUID(text) if text else None
+    except ValueError:
+        raise NotFound from None
+
+
 def as_text(moment: datetime) -> str:
     """A moment as programs see it: ISO 8601 in UTC."""
     return moment.isoformat().replace("+00:00", "Z")
@@ -162,6 +170,7 @@ def as_json(document: Stored) -> dict[str, Any]:
         "sha256": document.sha256.hex(),
         "media_type": document.media_type,
         "uploaded_at": as_text(document.uploaded_at),
+        "folder": str(document.folder) if document.folder else None,
         "scan": document.scan.value,
         "url": url_for("documents.show", document_id=document.public_id),
         "download_url": url_for("documents.download", document_id=document.public_id),

@@ -36,7 +36,7 @@ from portal.access import Owner, Person, Sending
 from portal.compiled import Compiled
 from portal.config import Settings
 from portal.database import let_go, transaction
-from portal.documents import intake, names, pieces, room, uploads
+from portal.documents import folders, intake, names, pieces, room, uploads
 from portal.documents.intake import Intent
 from portal.documents.pieces import OtherOffset, Piece
 from portal.errors import (
@@ -77,6 +77,8 @@ class Announcement:
     length_bytes: int
     #: As it came, to be told again.
     upload_metadata: str = ""
+    #: The folder it goes into.
+    folder_id: uuid.UUID | None = None
     path: str = ""
     note: str = ""
     same_name: SameName = SameName.KEEP_BOTH
@@ -208,8 +210,10 @@ def _intent(owner: Owner, said: Announcement, settings: Settings) -> Intent:
     name = names.check(said.raw_name, settings)
     if said.length_bytes > settings.max_upload_bytes:
         raise room.too_large(settings)
+    folder = access.folder_of(owner, said.folder_id) if said.folder_id else None
     path = names.clean_path(said.path)
-    intent = Intent(owner, said.raw_name, path, said.note, said.same_name)
+    intent = Intent(owner, said.raw_name, path, said.note, said.same_name, folder=folder)
+    intake.check_depth(intent)
     uploads.find_present(intent, name)
     room.check(owner, said.length_bytes, settings)
     return intent
@@ -293,6 +297,7 @@ def _announced(person: Person, intent: Intent, said: Announcement) -> dict[str, 
         "created_by_id": person.user_id,
         "name": names.clean(said.raw_name),
         "upload_metadata": said.upload_metadata,
+        "folder_id": intent.folder.id if intent.folder else None,
         "path": intent.path,
         "note": said.note.replace("\0", " ").strip()[: intake.LONGEST_NOTE],
         "same_name": said.same_name.value,
@@ -326,6 +331,22 @@ def _look_again(person: Person, sending: Sending, growing: Growing) -> Sending:
         raise
 
 
+def _intent_now(owner: Owner, sending: Sending) -> Intent:
+    """What an upload becomes at its end.
+
+    Where its folder is gone by now, or lies so deep that those it was dropped with do not fit
+    in, it goes to the top: nothing that was sent is lost.
+    """
+    folder = folders.live_place(db.session(), sending.folder_id)
+    wish = SameName(sending.same_name)
+    intent = Intent(owner, sending.name, sending.path, sending.note, wish, folder=folder)
+    try:
+        intake.check_depth(intent)
+    except UploadRejected:
+        return replace(intent, folder=None)
+    return intent
+
+
 class _AlreadyStored(Exception):
     """Another request has stored it, or given it up, in the meantime."""
 
@@ -333,7 +354,7 @@ class _AlreadyStored(Exception):
 def _finish(person: Person, sending: Sending, settings: Settings) -> Progress:
     """Store an upload that is whole. Where it is refused at the end, it is given up."""
     owner = access.may_upload_to(person, sending.owner_id)
-    intent = Intent(owner, sending.name, sending.path, sending.note, SameName(sending.same_name))
+    intent = _intent_now(owner, sending)
     statements: _Statements = current_app.extensions["resumable_statements"]
     expires_at = utcnow() + REMEMBERED
 

@@ -15,10 +15,19 @@ from portal.access import Owner, scan_state
 from portal.config import Settings
 from portal.database import let_go
 from portal.documents import claims, intake, media_types, names, room
-from portal.documents.intake import Actor, Also, Changed, Intent, NoRoom, Present, Stored
-from portal.errors import Conflict, NotFound, SameNameThere
+from portal.documents.intake import (
+    Actor,
+    Also,
+    Changed,
+    FolderGone,
+    Intent,
+    NoRoom,
+    Present,
+    Stored,
+)
+from portal.errors import Conflict, NotFound, SameNameThere, UploadRejected
 from portal.extensions import db
-from portal.models import Document, SameName, User, Version, utcnow
+from portal.models import Document, Folder, SameName, User, Version, utcnow
 from portal.scanning import waiting
 from portal.storage import Growing, Incoming, Received
 
@@ -40,7 +49,7 @@ def receive(
         raise
     try:
         _store(actor, intent, stored, present, blob, settings, is_reserved=False, also=also)
-    except (NoRoom, SameNameThere, NotFound, Conflict) as failure:
+    except (NoRoom, UploadRejected, NotFound, Conflict) as failure:
         # Certainly no row: the bytes can go now. After any other failure the commit may have
         # happened all the same, so they stay, and `purge` finds them if they are nobody's.
         storage.current().remove(blob)
@@ -84,8 +93,13 @@ def _examine(
         media_type=media_types.decide(name, received.head, settings),
         uploaded_at=utcnow(),
         scan=scan_state(waiting.first_state(settings)["scan"]),
+        folder=present.folder if present else _folder(intent),
     )
     return stored, present
+
+
+def _folder(intent: Intent) -> uuid.UUID | None:
+    return intent.folder.public_id if intent.folder else None
 
 
 def _store(
@@ -102,6 +116,7 @@ def _store(
     """Commit the change. Raises `NoRoom`, `SameNameThere`, `NotFound`, `Conflict` or `Busy`."""
     let_go()
     sent_name = {"given_name": intent.raw_name[:1000]} if intent.raw_name != stored.name else {}
+    dropped_with = {"path": intent.path} if intent.path and not present else {}
     is_misnamed = bool(claims.mismatch(stored.name, stored.media_type, stored.size_bytes))
     try:
         audit.record_with(
@@ -113,8 +128,11 @@ def _store(
             size_bytes=stored.size_bytes,
             sha256=stored.sha256.hex(),
             **sent_name,
+            **dropped_with,
             **({"type_mismatch": stored.media_type} if is_misnamed else {}),
         )
+    except FolderGone:
+        raise NotFound from None
     except Changed:
         if intent.same_name == SameName.REFUSE:
             raise SameNameThere from None
@@ -133,7 +151,7 @@ def find_present(intent: Intent, name: str) -> Present | None:
         return present
     if intent.same_name == SameName.KEEP_BOTH:
         return None
-    present = intake.same_name(intent.owner, name, intent.path)
+    present = intake.same_name(intent, name)
     if present is not None and intent.same_name == SameName.REFUSE:
         raise SameNameThere(present.public_id)
     return present
@@ -151,6 +169,7 @@ def newest_version(document: Document) -> Version:
 def as_stored(document: Document) -> Stored:
     """A document with the bytes it has now."""
     newest = newest_version(document)
+    folder = db.session.get(Folder, document.folder_id) if document.folder_id else None
     return Stored(
         public_id=document.public_id,
         name=document.name,
@@ -159,6 +178,7 @@ def as_stored(document: Document) -> Stored:
         media_type=document.media_type,
         uploaded_at=document.uploaded_at,
         scan=scan_state(newest.scan),
+        folder=folder.public_id if folder else None,
     )
 
 

@@ -12,11 +12,14 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from portal import access
+from portal.access import Place
 from portal.accounts.api_tokens import Scope
 from portal.accounts.people import quota_of
 from portal.config import Settings
 from portal.documents import lifecycle, listing, room, uploads
-from portal.documents.forms import RenameForm, UploadForm
+from portal.documents.folder_json import row_json, trashed_json
+from portal.documents.folder_listing import Contents, contents, in_trash
+from portal.documents.forms import FolderForm, RenameForm, UploadForm
 from portal.documents.listing import Query
 from portal.documents.page import document_page
 from portal.documents.receiving import (
@@ -24,6 +27,7 @@ from portal.documents.receiving import (
     as_json,
     as_text,
     flash_outcome,
+    id_in,
     receive_all,
     refused_as,
     takes_files,
@@ -36,7 +40,7 @@ from portal.storage import delivery
 documents = Blueprint("documents", __name__)
 
 #: What the address of a list says beside the cursor.
-_FILTERS = ("q", "sort", "order", "view")
+_FILTERS = ("q", "folder", "sort", "order", "view")
 
 
 @documents.get("/")
@@ -47,19 +51,25 @@ def home() -> ResponseReturnValue:
 @documents.get("/documents")
 @open_to_tokens(Scope.DOCUMENTS_READ)
 def index() -> ResponseReturnValue:
+    folder_id = id_in(request.args.get("folder", ""))
+    way = access.way_to(current_user, folder_id) if folder_id else []
     query = Query(
         q=request.args.get("q", "")[:255],
         sort=request.args.get("sort", "uploaded"),
         order=request.args.get("order", "desc"),
         cursor=request.args.get("cursor", ""),
+        folder=way[-1] if way else None,
     )
-    if request.args.get("folder") or query.sort == "trashed":
+    if query.sort == "trashed":
         raise NotFound
     if wants_json():
-        page = listing.visible(current_user, query)
-        found = [as_json(each) for each in listing.as_stored(page)]
-        return {"documents": found, "next": _shown([], page.next_cursor)["next_url"]}
-    return _list_page(query)
+        here = contents(current_user, query)
+        return {
+            "folders": [row_json(each) for each in here.folders],
+            "documents": [as_json(each) for each in listing.as_stored(here.page)],
+            "next": _shown([], here.next_cursor)["next_url"],
+        }
+    return _list_page(query, way)
 
 
 @documents.post("/documents")
@@ -70,10 +80,12 @@ def upload() -> ResponseReturnValue:
     if wants_json():
         return answer_json(outcome)
     flash_outcome(outcome)
+    folder_id = id_in(request.form.get("folder", ""))
     if not outcome.stored:
         status, headers = refused_as(outcome)
-        return _list_page(Query()), status, headers
-    return redirect(url_for("documents.index"), 303)
+        way = access.way_to(current_user, folder_id) if folder_id else []
+        return _list_page(Query(folder=way[-1] if way else None), way), status, headers
+    return redirect(url_for("documents.index", folder=folder_id), 303)
 
 
 @documents.get("/documents/<uuid:document_id>")
@@ -129,7 +141,8 @@ def delete(document_id: UUID) -> ResponseReturnValue:
         return {"id": str(document_id)}, 201
     undo = url_for("documents.restore", document_id=document_id)
     flash({"text": f"“{document.name}” is in the trash.", "undo_url": undo}, "undo")  # type: ignore[arg-type]
-    return redirect(url_for("documents.index"), 303)
+    way = access.way_to_document(current_user, document)
+    return redirect(url_for("documents.index", folder=way[-1].public_id if way else None), 303)
 
 
 @documents.post("/documents/<uuid:document_id>/restore")
@@ -145,10 +158,10 @@ def restore(document_id: UUID) -> ResponseReturnValue:
 @documents.get("/trash")
 @open_to_tokens(Scope.DOCUMENTS_READ)
 def trash() -> ResponseReturnValue:
-    page = listing.trash(current_user, request.args.get("cursor", ""))
+    here = in_trash(current_user, request.args.get("cursor", ""))
     keep = timedelta(days=_settings().trash_days)
     if wants_json():
-        return _trash_json(page, keep)
+        return _trash_json(here, keep)
     rows = [
         {
             "public_id": row.public_id,
@@ -159,18 +172,19 @@ def trash() -> ResponseReturnValue:
             "scan": row.scan,
             "purge_at": row.trashed_at + keep if row.trashed_at else None,
         }
-        for row in page.rows
+        for row in here.page.rows
     ]
-    return render_template("documents/trash.html", page=_shown(rows, page.next_cursor))
+    page = _shown(rows, here.next_cursor)
+    return render_template("documents/trash.html", page=page, folders=here.folders, keep=keep)
 
 
 @documents.post("/trash/<uuid:document_id>/purge")
 @open_to_tokens(Scope.DOCUMENTS_WRITE)
 def purge(document_id: UUID) -> ResponseReturnValue:
-    lifecycle.purge(current_user, document_id)
+    name = lifecycle.purge(current_user, document_id)
     if wants_json():
         return {"id": str(document_id)}, 201
-    flash("The document was deleted for ever.", "success")
+    flash(f"“{name}” was deleted for ever.", "success")
     return redirect(url_for("documents.trash"), 303)
 
 
@@ -184,9 +198,10 @@ def empty_trash() -> ResponseReturnValue:
     return redirect(url_for("documents.trash"), 303)
 
 
-def _trash_json(page: listing.Page, keep: timedelta) -> ResponseReturnValue:
+def _trash_json(here: Contents, keep: timedelta) -> ResponseReturnValue:
     """What lies in the trash. Its addresses are those of what can be done with it there."""
     found = []
+    page = here.page
     trashed_at = {row.public_id: row.trashed_at for row in page.rows}
     for stored in listing.as_stored(page):
         facts = as_json(stored)
@@ -197,7 +212,11 @@ def _trash_json(page: listing.Page, keep: timedelta) -> ResponseReturnValue:
         facts["restore_url"] = url_for("documents.restore", document_id=stored.public_id)
         facts["purge_url"] = url_for("documents.purge", document_id=stored.public_id)
         found.append(facts)
-    return {"documents": found, "next": _shown([], page.next_cursor)["next_url"]}
+    return {
+        "folders": [trashed_json(each, keep) for each in here.folders],
+        "documents": found,
+        "next": _shown([], here.next_cursor)["next_url"],
+    }
 
 
 def _version() -> int | None:
@@ -227,19 +246,23 @@ def _shown(rows: Sequence[Any], next_cursor: str | None) -> dict[str, Any]:
     }
 
 
-def _list_page(query: Query) -> str:
+def _list_page(query: Query, way: Sequence[Place] = ()) -> str:
     settings = _settings()
-    page = listing.visible(current_user, query)
+    here = contents(current_user, query)
     user = access.own_account(current_user)
     return render_template(
         "documents/list.html",
-        page=_shown(page.rows, page.next_cursor),
+        page=_shown(here.page.rows, here.next_cursor),
+        folders=here.folders,
+        way=way,
+        folder=query.folder,
         q=query.q,
         sort=query.sort,
         order=query.order,
         # A table is what anything else means.
         view="grid" if request.args.get("view") == "grid" else None,
         upload_form=UploadForm(formdata=None),
+        folder_form=FolderForm(formdata=None),
         upload_rules=room.rules(settings),
         max_upload_bytes=settings.max_upload_bytes,
         used_bytes=user.used_bytes,

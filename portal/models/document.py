@@ -42,8 +42,6 @@ class Document(Base):
     name_sort: Mapped[str] = mapped_column(BinaryText, default="")
     #: The folder it lies in; None at the top. Always of the same owner.
     folder_id: Mapped[int | None] = mapped_column(ForeignKey("folders.id"), index=True)
-    #: The folders it lay in when it was uploaded with them, like "Taxes/2026". Decides nothing.
-    path: Mapped[str] = mapped_column(Text, default="")
     #: What the uploader wanted to say with it.
     note: Mapped[str] = mapped_column(Text, default="")
     #: Number of the newest version.

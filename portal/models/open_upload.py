@@ -40,6 +40,9 @@ class OpenUpload(Base):
     name: Mapped[str] = mapped_column(String(255))
     #: `Upload-Metadata` as it came, which a client may ask back.
     upload_metadata: Mapped[str] = mapped_column(Text, default="")
+    #: The folder it goes into; None at the top, and once that folder is deleted for ever.
+    folder_id: Mapped[int | None] = mapped_column(ForeignKey("folders.id"), index=True)
+    #: The folders it was dropped with, like "Taxes/2026": made there when it is stored.
     path: Mapped[str] = mapped_column(Text, default="")
     note: Mapped[str] = mapped_column(Text, default="")
     same_name: Mapped[str] = mapped_column(String(16), default=SameName.KEEP_BOTH)

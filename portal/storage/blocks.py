@@ -27,7 +27,7 @@ _O_DIRECT = getattr(os, "O_DIRECT", 0)
 _WRITE_BACK_EVERY = 16 * 1024 * 1024
 _SYNC_FILE_RANGE_WRITE = 2
 #: So many large uploads of a process have blocks of their own; the others are written as they come.
-_MOST_AT_ONCE = 4
+_MOST_AT_ONCE = 2
 #: Blocks on their way to a thread, each with how much of it is filled; None is the end.
 _Queue = queue.SimpleQueue[tuple[mmap.mmap, int] | None]
 

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import zipfile
+from io import BytesIO
 from typing import Any
 from uuid import UUID
 
@@ -79,6 +80,43 @@ def test_everything_is_in_it_under_its_own_name(app: Flask, alice: Browser, deed
     assert documents["Documents/a_b_.txt"]["name"] == "a:b?.txt"
     assert documents["Trash/gone.txt"]["trashed_at"]
     assert documents["Documents/note.txt"]["trashed_at"] is None
+
+
+def test_folders_are_kept_as_paths_of_their_names(alice: Browser, bob: Browser) -> None:
+    def folder(name: str, parent: str = "") -> str:
+        made = alice.post_json("/folders", {"name": name, "parent": parent})
+        found: str = made.get_json()["id"]
+        return found
+
+    def put(name: str, at: str) -> dict[str, Any]:
+        body = {"folder": at, "file": (BytesIO(name.encode()), name)}
+        found: dict[str, Any] = alice.post_json("/documents", body).get_json()["documents"][0]
+        return found
+
+    taxes, colon, gone = folder("Taxes"), folder("a:"), folder("Gone")
+    inner, mark = folder("2026", taxes), folder("a?")
+    alice.upload("taxes", b"a document called like a folder")
+    for at, name in zip(
+        (taxes, inner, colon, mark),
+        ("one.txt", "two.txt", "same.txt", "same.txt"),
+        strict=True,
+    ):
+        put(name, at)
+    put("deleted.txt", gone)
+    alice.post(f"{put('alone.txt', inner)['url']}/delete")
+    alice.post(f"/folders/{gone}/delete")
+    archive = taken(alice)
+    inside = {name for name in archive.namelist() if "/" in name}
+    assert len({name.casefold() for name in inside}) == 7
+    assert {name for name in inside if "same" in name} == {
+        "Documents/a_/same.txt",
+        "Documents/a_ (2)/same.txt",
+    }
+    assert {"Trash/Gone/deleted.txt", "Trash/Taxes/2026/alone.txt"} <= inside
+    (plain,) = (name for name in inside if name.startswith("Documents") and name.count("/") == 1)
+    (one,) = (name for name in inside if name.endswith("one.txt") and name.startswith("Doc"))
+    assert one.rpartition("/")[0].casefold() != plain.casefold(), "no file and folder of one name"
+    assert_sums_fit(archive)
 
 
 def test_older_versions_are_in_it(app: Flask, alice: Browser, deed: dict[str, Any]) -> None:

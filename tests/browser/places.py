@@ -84,6 +84,15 @@ class Stage:
             Place("documents-deleted", BOB, "/documents", self._delete),
             Place("documents-empty", CAROL, "/documents"),
             Place("documents-grid", ALICE, "/documents?view=grid"),
+            Place("documents-new-folder", ALICE, "/documents", _open_new_folder),
+            Place("documents-folder-there", ALICE, "/documents", _folder_there),
+            Place("folder", ALICE, self.folders["repairs"]),
+            Place("folder-menu", ALICE, self.folders["repairs"], _open_folder_menu),
+            Place("folder-empty", ALICE, self.folders["empty"]),
+            Place("folder-rename", ALICE, f"/folders/{self.folder_id}/rename"),
+            Place("folder-move", ALICE, f"/folders/{self.folder_id}/move"),
+            Place("folder-deleted", BOB, "/documents", self._delete_folder),
+            Place("document-move", ALICE, f"{deed}/move"),
             Place("document", ALICE, deed),
             Place("document-picture", ALICE, self.documents["picture"], _await_picture),
             Place("preview-page", ALICE, f"{deed}/preview?page=2"),
@@ -247,6 +256,13 @@ class Stage:
         for key, (name, data) in named.items():
             urls[key] = alice.upload_one(name, Bytes(data))["url"]
         _upload_from_folder(alice, "Boiler.pdf", "Household/Repairs 2026", pdf())
+        household = alice.get("/documents", accept="application/json").json()["folders"][0]
+        inside = alice.get(household["url"], accept="application/json").json()["folders"][0]
+        empty = alice.post_json("/folders", {"name": "Insurance", "parent": household["id"]})
+        self.folder_id = inside["id"]
+        self.folders = {"repairs": inside["url"], "empty": empty["url"]}
+        gone = alice.post_json("/folders", {"name": "Old flat"})
+        alice.post_json(f"/folders/{gone['id']}/delete")
         for number in range(1, 4):
             url = alice.upload_one(f"Draft {number}.docx", Bytes(docx()))["url"]
             alice.post_json(f"{url}/delete")
@@ -388,6 +404,12 @@ class Stage:
         deleted.click()
         page.get_by_role("button", name="Undo").wait_for()
 
+    def _delete_folder(self, page: Page) -> None:
+        self.clients[BOB].post_json("/folders", {"name": "Receipts"})
+        page.reload()
+        page.get_by_role("button", name="Delete the folder Receipts").click()
+        page.get_by_role("button", name="Undo").wait_for()
+
     def _invite(self, page: Page) -> None:
         self._invited += 1
         page.get_by_text("Invite somebody").click()
@@ -446,6 +468,21 @@ def _drag(page: Page) -> None:
 
 def _open_rename(page: Page) -> None:
     page.locator("summary", has_text="Rename").click()
+
+
+def _open_new_folder(page: Page) -> None:
+    page.locator("summary", has_text="New folder").click()
+
+
+def _folder_there(page: Page) -> None:
+    _open_new_folder(page)
+    page.get_by_label("Name of the folder").fill("household")
+    page.get_by_role("button", name="Make the folder").click()
+    page.wait_for_selector(".wrong")
+
+
+def _open_folder_menu(page: Page) -> None:
+    page.locator("summary", has_text=re.compile("^Folder$")).click()
 
 
 def _open_more(page: Page) -> None:

@@ -13,9 +13,13 @@ from browser.chromium import DESKTOP, PHONE, Visit
 from browser.places import Place, Stage
 from live.fixtures import IS_FULL, live_portal
 
+#: What is looked at stands in the pages and their styles.
+pytestmark = pytest.mark.any_database
+
+#: Style sheets are not fetched anew for each look: no rule that is used reads their text.
+EVERYTHING = {"resultTypes": ["violations"], "preload": {"assets": ["media"]}}
 #: Colours alone differ between light and dark.
-COLOURS = {"resultTypes": ["violations"], "runOnly": ["color-contrast"]}
-EVERYTHING = {"resultTypes": ["violations"]}
+COLOURS = {**EVERYTHING, "runOnly": ["color-contrast"]}
 
 
 @pytest.fixture(scope="module")

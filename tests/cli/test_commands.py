@@ -231,7 +231,8 @@ def test_a_demo_stopped_while_it_is_made_leaves_nothing_behind(
 def test_the_tests_run_on_all_cores_unless_told_otherwise(
     arguments: tuple[str, ...], spread: bool
 ) -> None:
-    assert _parallel(arguments) == (["-n", "auto", "--dist", "loadfile"] if spread else [])
+    options = ["-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder"]
+    assert _parallel(arguments) == (options if spread else [])
 
 
 def test_the_test_command_hands_arguments_and_exit_code_through() -> None:

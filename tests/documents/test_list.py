@@ -100,21 +100,6 @@ def test_empty_list_says_what_to_do(alice: Browser) -> None:
     assert "Put your first document here" in alice.get("/documents").text
 
 
-def test_the_folders_a_document_came_with_stand_beside_its_name(app: Flask, alice: Browser) -> None:
-    fill(app, alice.email, ["return.pdf"], path="Taxes & <more>/2026")
-    page = alice.get("/documents").text
-    said = re.search(r'<span class="item-path"[^>]*>(.*?)</span>', page)
-    assert said
-    assert html.unescape(said[1]) == "Taxes & <more>/2026"
-
-
-def test_without_folders_nothing_stands_beside_the_name(
-    alice: Browser, deed: dict[str, Any]
-) -> None:
-    assert "item-path" not in alice.get("/documents").text
-    assert "Came in the folder" not in alice.get(deed["url"]).text
-
-
 def test_list_shows_ones_own_and_nobody_elses(
     alice: Browser, bob: Browser, ada: Browser, deed: dict[str, Any]
 ) -> None:
@@ -226,9 +211,19 @@ def test_full_last_page_has_no_next_one(app: Flask, alice: Browser) -> None:
 
 @pytest.mark.parametrize("sort", ["name", "size", "uploaded"])
 @pytest.mark.parametrize("order", ["asc", "desc"])
-def test_page_is_found_through_its_index(app: Flask, alice: Browser, sort: str, order: str) -> None:
+@pytest.mark.parametrize("place", ["top", "folder", "search"])
+def test_page_is_found_through_its_index(
+    app: Flask, alice: Browser, sort: str, order: str, place: str
+) -> None:
     fill(app, alice.email, [f"{n}.txt" for n in range(120)])
     first = f"/documents?sort={sort}&order={order}"
+    if place == "folder":
+        folder = alice.post_json("/folders", {"name": "Taxes"}).get_json()["id"]
+        with app.app_context(), db.engine.begin() as connection:
+            connection.execute(text("UPDATE documents SET folder_id = (SELECT id FROM folders)"))
+        first += f"&folder={folder}"
+    elif place == "search":
+        first += "&q=txt"
     second = next_of(alice.get(first).text)
     assert second
     for path in (first, second):
@@ -238,7 +233,8 @@ def test_page_is_found_through_its_index(app: Flask, alice: Browser, sort: str, 
             (statement, parameters) for statement, parameters in asked if "sort_value" in statement
         ]
         plan = _plan(app, statement, parameters)
-        assert f"ix_documents_live_{sort}" in plan, plan
+        kind = "live" if place == "search" else "folder"
+        assert f"ix_documents_{kind}_{sort}" in plan, plan
         assert "TEMP B-TREE" not in plan
         assert "Sort  (" not in plan
 

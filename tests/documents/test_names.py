@@ -178,3 +178,26 @@ def test_names_are_sorted_as_people_count_and_spell(in_order: list[str]) -> None
 @given(st.text(max_size=300))
 def test_every_name_has_a_key_to_be_sorted_by(name: str) -> None:
     assert len(names.sort_key(name)) <= 512
+
+
+@given(st.text(max_size=300))
+def test_a_clean_name_of_a_folder_names_one_folder(raw: str) -> None:
+    try:
+        name = names.clean_folder(raw)
+    except FileNameRejected:
+        return
+    assert 1 <= len(name) <= 255
+    assert name == name.strip()
+    assert not set(name) & set("/\\")
+    assert name not in {".", ".."}
+    assert names.clean_folder(name) == names.clean(name) == name
+
+
+@given(st.text(alphabet="a./\\ \u202e", max_size=80))
+def test_dropped_folders_are_names_one_after_the_other(raw: str) -> None:
+    try:
+        parts = names.folders_of(names.clean_path(raw))
+    except FileNameRejected:
+        return
+    assert len(parts) <= names.DEEPEST_PATH
+    assert [names.clean_folder(part) for part in parts] == parts

@@ -42,6 +42,17 @@ _RESERVED_AND_DUE = """
         WHERE owner_id = users.id AND document_id IS NULL
     ) FROM users
 """
+_UPLOADED = "SELECT count(*) FROM audit_events WHERE action = 'document.uploaded'"
+
+
+@dataclass
+class _Books:
+    """What the portal's database said at one moment, beside the lists of documents."""
+
+    uploaded: int
+    events: Counter[tuple[str, str]]
+    used: dict[str, int]
+    apart: list[tuple[str, int, int]]
 
 
 @dataclass
@@ -207,9 +218,13 @@ class Witness:
         newest documents are looked at, back to a page on which all are known to be whole.
         """
         known = () if thorough else {sent.address for sent in self.sent if sent.is_whole}
+        uploaded, seen = self._uploaded(), self._see(known)
+        books = self._books() if thorough else None
+        while books and books.uploaded != uploaded:
+            # The worker finished an upload in between: what was seen is not of one moment.
+            uploaded, seen, books = self._uploaded(), self._see(known), self._books()
         for owner in OWNERS:
-            listed = self.clients[owner].listed(known)
-            trashed = self._trash(owner)
+            listed, trashed = seen[owner]
             mine = [sent for sent in self.sent if sent.owner == owner]
             for sent in mine:
                 self._find(sent, listed, trashed)
@@ -218,9 +233,33 @@ class Witness:
                 self._compare(sent, listed, trashed)
             strange = listed.keys() - {sent.address for sent in mine}
             self.found.partial += [f"{each} is listed and nobody sent it" for each in strange]
-        if thorough:
-            self._check_audit()
-            self._check_usage()
+        if books:
+            self._check_audit(books.events)
+            self._check_usage(books)
+
+    def _see(self, known: Collection[str]) -> dict[str, tuple[dict[str, str], dict[str, str]]]:
+        """What each owner finds in their list and in their trash."""
+        return {owner: (self.clients[owner].listed(known), self._trash(owner)) for owner in OWNERS}
+
+    def _books(self) -> _Books:
+        with self._database() as connection:
+            uploaded = int(connection.execute(text(_UPLOADED)).scalar_one())
+            used = connection.execute(text("SELECT email, used_bytes FROM users")).all()
+            apart = connection.execute(text(_RESERVED_AND_DUE)).all()
+        table = self.portal.client("ada@example.org").get("/admin/audit.csv")
+        return _Books(
+            uploaded=uploaded,
+            events=Counter(
+                (line["action"], line["document"])
+                for line in csv.DictReader(io.StringIO(table.text.removeprefix("\ufeff")))
+            ),
+            used={str(email): int(size) for email, size in used},
+            apart=[(str(email), int(reserved), int(due)) for email, reserved, due in apart],
+        )
+
+    def _uploaded(self) -> int:
+        with self._database() as connection:
+            return int(connection.execute(text(_UPLOADED)).scalar_one())
 
     def _find(self, sent: Sent, listed: dict[str, str], trashed: dict[str, str]) -> None:
         """Learn the address of a document whose answer was cut off."""
@@ -264,12 +303,7 @@ class Witness:
             path = page["next"] or ""
         return found
 
-    def _check_audit(self) -> None:
-        table = self.portal.client("ada@example.org").get("/admin/audit.csv")
-        events: Counter[tuple[str, str]] = Counter(
-            (line["action"], line["document"])
-            for line in csv.DictReader(io.StringIO(table.text.removeprefix("\ufeff")))
-        )
+    def _check_audit(self, events: Counter[tuple[str, str]]) -> None:
         for sent in [sent for sent in self.sent if sent.was_there]:
             is_gone = sent.may_be == {ABSENT}
             for action, due in (("document.uploaded", 1), ("document.purged", int(is_gone))):
@@ -282,18 +316,15 @@ class Witness:
             if action == "document.uploaded"
         ]
 
-    def _check_usage(self) -> None:
-        with self._database() as connection:
-            rows = connection.execute(text("SELECT email, used_bytes FROM users")).all()
-            used = {str(email): int(size) for email, size in rows}
-            apart = connection.execute(text(_RESERVED_AND_DUE)).all()
+    def _check_usage(self, books: _Books) -> None:
         for owner in OWNERS:
             real = sum(each.size for each in self._kept() if each.owner == owner)
-            if used[owner] != real:
-                self.found.unhealthy.append(f"{owner} uses {used[owner]} bytes, should be {real}")
+            if books.used[owner] != real:
+                used = f"{owner} uses {books.used[owner]} bytes"
+                self.found.unhealthy.append(f"{used}, should be {real}")
         self.found.unhealthy += [
             f"{email} has {reserved} bytes set aside, should be {due}"
-            for email, reserved, due in apart
+            for email, reserved, due in books.apart
             if reserved != due
         ]
 

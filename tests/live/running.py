@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
+from live import commands
 from live.client import Client
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -175,14 +176,7 @@ class LivePortal:
         self, *arguments: str, text: str = "", check: bool = True
     ) -> subprocess.CompletedProcess[str]:
         """Run another command of the portal on the same folders."""
-        done = subprocess.run(
-            [*MANAGE, *arguments],
-            input=text,
-            capture_output=True,
-            text=True,
-            env=self.environment(),
-            timeout=60,
-        )
+        done = commands.manage(arguments, text, self.environment(), timeout=60)
         if check and done.returncode:
             raise NotRunning(f"manage.py {arguments[0]}: {done.stdout}{done.stderr}")
         return done

@@ -32,9 +32,9 @@ if (form()) {
 /** Begin a batch that goes where the form says; answers what takes its files. */
 function batchOf() {
   const from = form();
-  const { owner, maxBytes, rules } = from.dataset;
+  const { owner, folder, maxBytes, rules } = from.dataset;
   const note = from.elements.note?.value.trim() ?? "";
-  const batch = new queue.Batch({ owner, note, mostBytes: Number(maxBytes) || Infinity, rules });
+  const batch = new queue.Batch({ owner, folder, note, mostBytes: Number(maxBytes) || Infinity, rules });
   return (files) => queue.add(batch, files);
 }
 

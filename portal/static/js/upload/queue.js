@@ -14,8 +14,8 @@ const LARGE_AT_ONCE = 2;
 
 /** Files chosen or dropped together, and where they go. */
 export class Batch {
-  constructor({ owner = "", note = "", mostBytes = Infinity, rules = "" }) {
-    Object.assign(this, { owner, note, mostBytes, rules });
+  constructor({ owner = "", folder = "", note = "", mostBytes = Infinity, rules = "" }) {
+    Object.assign(this, { owner, folder, note, mostBytes, rules });
     /** What was decided for the rest: about documents that were there, and about each other. */
     this.answers = { there: "", twin: "" };
     /** The documents it has become, and how many of its files have which name. */
@@ -43,7 +43,7 @@ class Task {
 
   constructor(batch, file, path) {
     Object.assign(this, { batch, file, path, name: file.name, size: file.size });
-    this.place = JSON.stringify([batch.owner, path, file.name.normalize("NFC")]);
+    this.place = JSON.stringify([batch.owner, batch.folder, path, file.name.normalize("NFC")]);
   }
 
   get isLarge() {

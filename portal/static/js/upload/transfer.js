@@ -78,7 +78,9 @@ async function whereItStopped(task, signal) {
 /** Find out whether this very file was on its way before, and remember it from now on. */
 async function remember(task) {
   if (task.size <= SMALL || task.release) return;
-  const key = fingerprint(person(), task.batch.owner, task.path, task.file);
+  const { owner, folder } = task.batch;
+  // At the top a file is known by what it was before there were folders: it may be on its way.
+  const key = fingerprint(person(), owner, folder ? [folder, task.path] : task.path, task.file);
   task.release = await claim(key);
   task.key = task.release ? key : "";
   if (!task.key) return;
@@ -87,7 +89,7 @@ async function remember(task) {
 
 async function announce(task, signal, tell) {
   const { batch, path, sameName } = task;
-  const metadata = { filename: task.name, path, owner: batch.owner, note: batch.note, same_name: sameName };
+  const metadata = { filename: task.name, path, folder: batch.folder, owner: batch.owner, note: batch.note, same_name: sameName };
   // Without its content it is over in a moment, and is waited for even when it is stopped: only
   // who knows the address can give the upload up, or go on with it.
   if (task.size > SMALL) return create(task.size, metadata, {});
