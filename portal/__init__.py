@@ -43,6 +43,7 @@ from portal.documents.views import documents
 from portal.extensions import csrf, login_manager, migrate
 from portal.extensions import db as _db
 from portal.health import health
+from portal.previews.views import previews
 from portal.request import PortalRequest
 from portal.sharing.several_views import sharing_several
 from portal.sharing.views import sharing
@@ -79,6 +80,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(health)
     app.register_blueprint(accounts)
     app.register_blueprint(documents)
+    app.register_blueprint(previews)
     app.register_blueprint(folder_pages)
     app.register_blueprint(bulk)
     app.register_blueprint(versions)

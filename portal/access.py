@@ -19,6 +19,7 @@ from sqlalchemy import (
     Boolean,
     ColumnElement,
     Integer,
+    String,
     Uuid,
     and_,
     bindparam,
@@ -41,10 +42,12 @@ from portal.models import (
     Document,
     Folder,
     OpenUpload,
+    Preview,
     Role,
     Scan,
     Session,
     ShareLink,
+    Size,
     User,
     Version,
     utcnow,
@@ -117,6 +120,11 @@ def _may_leave(scan: str) -> bool:
 def readable_scans() -> list[Scan]:
     """The states of `Version.scan` in which bytes may leave, be read, and be searched."""
     return [state for state in Scan if _may_leave(state)]
+
+
+def may_leave() -> ColumnElement[bool]:
+    """The condition on `Version` for bytes that may leave, as `scan_state` would say."""
+    return Version.scan.in_(readable_scans())
 
 
 def visible_documents(person: Person) -> ColumnElement[bool]:
@@ -266,6 +274,43 @@ def grant_to_user(person: Person, document_id: uuid.UUID, version: int | None = 
     if row is None:
         raise _denied(document_id)
     return _grant(row, Reason.OWNER)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """The right to have one picture (or the lines of a text) that was made of granted bytes."""
+
+    document_id: uuid.UUID
+    name: str
+    owner_email: str
+    blob: str
+    size_bytes: int
+    media_type: str
+    width: int
+    height: int
+    size: Size
+    page: int
+
+
+def picture(grant: Grant, size: Size, page: int = 0) -> Picture | None:
+    """The picture of what `grant` names; None where it was not made. Whoever may have the bytes
+    may see them, and nobody else."""
+    row = _PICTURE.ask(blob=grant.blob, size=size.value, page=page)
+    if row is None:
+        return None
+    blob, size_bytes, media_type, width, height = row
+    return Picture(
+        document_id=grant.document_id,
+        name=grant.name,
+        owner_email=grant.owner_email,
+        blob=blob,
+        size_bytes=size_bytes,
+        media_type=media_type,
+        width=width,
+        height=height,
+        size=size,
+        page=page,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -835,6 +880,16 @@ _GRANT_TO_USER = Question(
         Document.public_id == bindparam("document_id", type_=Uuid),
         _visible_to(bindparam("person_id", type_=Integer)),
         Version.number == func.coalesce(bindparam("version", type_=Integer), Document.version),
+    )
+)
+
+_PICTURE = Question(
+    select(Preview.blob, Preview.size_bytes, Preview.media_type, Preview.width, Preview.height)
+    .join(Version, Version.id == Preview.version_id)
+    .where(
+        Version.blob == bindparam("blob", type_=String),
+        Preview.size == bindparam("size", type_=String),
+        Preview.page == bindparam("page", type_=Integer),
     )
 )
 

@@ -88,6 +88,9 @@ FOR_TOKENS = {
     "retention.folder": "documents:read",
     "versions.delete": "documents:write",
     "versions.restore": "documents:write",
+    "previews.page": "documents:read",
+    "previews.show": "documents:read",
+    "previews.thumbnail": "documents:read",
     "sharing.create": "shares:write",
     "sharing.index": "shares:write",
     "sharing.revoke": "shares:write",
@@ -104,6 +107,7 @@ STORAGE_USES = {
     "documents/integrity.py": {"digest"},  # a hash comes back, and never the bytes
     "documents/housekeeping.py": {"abandoned", "blobs", "remove"},
     "health.py": {"free_bytes"},
+    "previews/making.py": {"read", "receive", "remove"},  # on its way to the child that draws
     "scanning/scanner.py": {"read"},  # on its way to the scanner, and nowhere else
     "search/indexing.py": {"read"},  # on its way to a child that takes the text out
 }
@@ -136,6 +140,8 @@ PRIVATE_MODELS = {
     "Passkey",
     "PasswordReset",
     "PendingSignIn",
+    "Preview",
+    "PreviewState",
     "RecoveryCode",
     "RetentionRule",
     "SearchPassage",
@@ -277,13 +283,14 @@ def test_views_change_nothing_on_a_safe_method(app: Flask) -> None:
 
 def test_only_the_door_makes_grants() -> None:
     for name, tree in SOURCES.items():
-        makes = any(_called(node) == "Grant" for node in ast.walk(tree))
-        assert makes == (name == "access.py"), name
+        for right in ("Grant", "Picture"):
+            makes = any(_called(node) == right for node in ast.walk(tree))
+            assert makes == (name == "access.py"), f"{name}: {right}"
         # A copy of a grant with another blob in it would be a grant too.
         copies = any(
             imported == "replace" or module == "copy" for module, imported in _imports(tree)
         )
-        knows = any(imported == "Grant" for _, imported in _imports(tree))
+        knows = any(imported in {"Grant", "Picture"} for _, imported in _imports(tree))
         assert not (copies and knows), name
 
 

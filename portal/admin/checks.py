@@ -25,6 +25,7 @@ from portal.jobs import heartbeat
 from portal.mail import outbox, smtp
 from portal.models import Document, Mail, OpenUpload, User, Version, utcnow
 from portal.presentation import filesize, spoken
+from portal.previews import waiting as drawing
 from portal.scanning import clamd, waiting
 from portal.scanning.clamd import NotScanned
 from portal.search import waiting as to_index
@@ -81,6 +82,7 @@ def everything(settings: Settings, *, deep: bool = False) -> Iterator[Check]:
     yield _files_have_rows()
     yield _usage()
     yield _open_uploads()
+    yield _previews()
     yield _audit_log()
 
 
@@ -368,6 +370,15 @@ def _open_uploads() -> Check:
     if not count:
         return Check(name, True, "None.")
     return Check(name, True, f"{count}, for which {filesize(room)} are set aside.")
+
+
+def _previews() -> Check:
+    """How many pictures are yet to be made, and of how many documents there will be none."""
+    figures = drawing.figures()
+    detail = _count(figures.waiting, "waits", "wait") if figures.waiting else "None waits."
+    if figures.impossible:
+        detail += f" Of {figures.impossible} there can be no picture."
+    return Check("Previews", True, detail)
 
 
 def _audit_log() -> Check:

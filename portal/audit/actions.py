@@ -59,6 +59,7 @@ class Action(StrEnum):
     VERSION_TRIMMED = "document.version_trimmed"
     UPLOAD_REFUSED = "upload.refused"
     DOWNLOADED = "document.downloaded"
+    PREVIEWED = "document.previewed"
     DOWNLOAD_BLOCKED = "document.download_blocked"
     INFECTED = "document.infected"
     DAMAGED = "document.damaged"
@@ -140,6 +141,7 @@ _SENTENCES: dict[str, str] = {
     Action.VERSION_TRIMMED: "Version {version} of “{name}” was deleted: newer ones are enough",
     Action.UPLOAD_REFUSED: "An upload of “{name}” was refused: {reason}",
     Action.DOWNLOADED: "Downloaded “{name}”{through}",
+    Action.PREVIEWED: "Looked at “{name}”{page}",
     Action.DOWNLOAD_BLOCKED: "A download of “{name}” was refused, as malware was found in it",
     Action.INFECTED: "Malware was found in “{name}”: {threat}",
     Action.DAMAGED: "The stored file of version {version} of “{name}” {problem}",
@@ -200,6 +202,7 @@ def sentence(action: str, owner: str, detail: str) -> str:
     facts["by_rule"] = f", by the rule for {facts.get('place')}" if "rule" in facts else ""
     kind = facts.get("type_mismatch")
     facts["misnamed"] = f", which is something else by its content: {kind}" if kind else ""
+    facts["page"] = f", page {facts['page']}" if facts.get("page") else ""
     token = facts.get("token")
     return template.format_map(_Facts(facts)) + (f" with the token “{token}”" if token else "")
 

@@ -26,6 +26,7 @@ from portal.models import (
     Mail,
     PasswordReset,
     PendingSignIn,
+    Preview,
     Session,
     Throttle,
     User,
@@ -98,6 +99,7 @@ def orphans() -> list[storage.Stored]:
     for start in range(0, len(old), _BATCH):
         some = [found.blob for found in old[start : start + _BATCH]]
         known |= set(db.session.scalars(select(Version.blob).where(Version.blob.in_(some))))
+        known |= set(db.session.scalars(select(Preview.blob).where(Preview.blob.in_(some))))
         known |= set(
             db.session.scalars(select(DiscardedBlob.blob).where(DiscardedBlob.blob.in_(some)))
         )

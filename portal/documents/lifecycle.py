@@ -32,6 +32,7 @@ from portal.models import (
     Version,
     utcnow,
 )
+from portal.previews import keeping as pictures
 
 #: Documents deleted in one transaction, so that others get their turn.
 _BATCH = 200
@@ -212,6 +213,7 @@ def delete_for_ever(ids: Sequence[int]) -> int:
             versions = session.scalars(
                 select(Version).where(Version.document_id == document.id)
             ).all()
+            pictures.discard([version.id for version in versions])
             freed = sum(version.size_bytes for version in versions)
             session.add_all(DiscardedBlob(blob=version.blob) for version in versions)
             session.execute(

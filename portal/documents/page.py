@@ -15,6 +15,7 @@ from portal.config import Settings
 from portal.documents import claims, keeping, room, versions
 from portal.documents.forms import RenameForm, VersionForm
 from portal.forms import Refused
+from portal.previews import showing
 from portal.sharing import links
 from portal.sharing.forms import LinkForm
 
@@ -60,6 +61,7 @@ def document_page(
     link_form.password.flags.required = settings.share_password_required
     context = {
         "document": shown,
+        "preview": showing.look(newest.blob, newest.media_type),
         "way": access.way_to_document(current_user, document),
         "keeping": keeping.of_document(document),
         "activity": reading.activity_of_document(document_id),

@@ -18,6 +18,7 @@ from portal.documents.intake import Changed, Intent, NoRoom, Present, Stored
 from portal.errors import Conflict, Damaged, Infected, NotFound
 from portal.extensions import db
 from portal.models import DiscardedBlob, Document, Scan, User, Version, utcnow
+from portal.previews import keeping as pictures
 from portal.scanning import waiting
 from portal.storage import BlobMissing
 
@@ -42,6 +43,8 @@ class Entry:
     scan_tries: int
     verified_at: datetime | None
     damaged_at: datetime | None
+    #: What the storage calls its bytes.
+    blob: str
 
     @property
     def may_leave(self) -> bool:
@@ -69,6 +72,7 @@ def history(
             Version.scan_tries,
             Version.verified_at,
             Version.damaged_at,
+            Version.blob,
         )
         .join(User, User.id == Version.uploaded_by_id)
         .where(Version.document_id == document.id)
@@ -91,6 +95,7 @@ def history(
             scan_tries=row.scan_tries,
             verified_at=row.verified_at,
             damaged_at=row.damaged_at,
+            blob=row.blob,
         )
         for row in db.session.execute(query)
     ]
@@ -270,6 +275,7 @@ def _remove(
     """Within a transaction that holds the document's row."""
     session = db.session
     freed = 0
+    pictures.discard([version.id for version in versions])
     for version in versions:
         freed += version.size_bytes
         session.add(DiscardedBlob(blob=version.blob))

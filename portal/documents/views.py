@@ -45,7 +45,7 @@ from portal.storage import delivery
 documents = Blueprint("documents", __name__)
 
 #: What the address of a list says beside the cursor.
-_FILTERS = ("q", "folder", "sort", "order", *filters.NAMES)
+_FILTERS = ("q", "folder", "sort", "order", "view", *filters.NAMES)
 
 
 @documents.get("/")
@@ -312,6 +312,8 @@ def _list_page(
         types={name: words for name, (words, _) in filters.TYPES.items()},
         sort=query.sort,
         order=query.order,
+        # A table is what anything else means.
+        view="grid" if request.args.get("view") == "grid" else None,
         upload_form=UploadForm(formdata=None),
         folder_form=FolderForm(formdata=None),
         upload_rules=room.rules(settings),

@@ -22,6 +22,7 @@ from portal.extensions import db
 from portal.jobs import heartbeat, priority
 from portal.lifeline import die_with, leave_network
 from portal.mail import delivery
+from portal.previews import making
 from portal.scanning import scanner, waiting
 from portal.scanning.clamd import ScannerAway
 from portal.search import indexing
@@ -50,6 +51,10 @@ VERIFY_PAUSE_SECONDS = 600.0
 INDEX_SECONDS = 1.0
 INDEXERS = 2
 INDEX_PAUSE_SECONDS = 10.0
+#: How often the worker looks for something to draw, and its pause after trouble. One thread: each
+#: document costs a process of its own, and the machine has other things to do.
+DRAW_SECONDS = 1.0
+DRAW_PAUSE_SECONDS = 30.0
 #: How long the task in hand may take to finish once the worker was told to stop.
 STOP_SECONDS = 30
 #: One that dies at once is started again after this pause at most.
@@ -95,7 +100,9 @@ def work(app: Flask, parent: int | None = None) -> None:
         threading.Thread(target=_index, args=(app, stop, number), name=f"indexer {number}")
         for number in range(INDEXERS)
     ]
-    for each in (*scanners, *indexers, verifier):
+    illustrator = threading.Thread(target=_draw, args=(app, settings, stop), name="illustrator")
+    workers = (*scanners, *indexers, verifier, illustrator)
+    for each in workers:
         each.start()
     while True:
         heartbeat.beat(settings.instance_dir)
@@ -103,7 +110,7 @@ def work(app: Flask, parent: int | None = None) -> None:
             break
         consumer.check_worker_health()
     consumer.stop(graceful=True)
-    for each in (postman, *scanners, *indexers, verifier):
+    for each in (postman, *workers):
         each.join(STOP_SECONDS)
     heartbeat.stop(settings.instance_dir)
 
@@ -218,6 +225,18 @@ def _index(app: Flask, stop: threading.Event, number: int) -> None:
         first=INDEX_SECONDS * number / INDEXERS,
         pause_after_trouble=INDEX_PAUSE_SECONDS,
     )
+
+
+def _draw(app: Flask, settings: Settings, stop: threading.Event) -> None:
+    """Draw what waits for a picture, until told to stop."""
+    looker = making.Looker()
+
+    def draw() -> float:
+        more = looker.look()
+        making.draw_due(settings, stop)
+        return 0 if more else DRAW_SECONDS
+
+    _repeat(app, stop, draw, "pictures have to wait", pause_after_trouble=DRAW_PAUSE_SECONDS)
 
 
 class _Older:

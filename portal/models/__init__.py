@@ -8,6 +8,7 @@ from portal.models.folder import Folder
 from portal.models.mail import EmailChange, Mail, PasswordReset
 from portal.models.open_upload import OpenUpload, SameName
 from portal.models.policy import Policy
+from portal.models.preview import Drawing, Preview, PreviewState, Size
 from portal.models.retention import LegalHold, RetentionRule
 from portal.models.search import SearchPassage, SearchText
 from portal.models.second_factor import Authenticator, Passkey, RecoveryCode
@@ -24,6 +25,7 @@ __all__ = [
     "Base",
     "DiscardedBlob",
     "Document",
+    "Drawing",
     "EmailChange",
     "Folder",
     "Identity",
@@ -36,6 +38,8 @@ __all__ = [
     "PasswordReset",
     "PendingSignIn",
     "Policy",
+    "Preview",
+    "PreviewState",
     "RecoveryCode",
     "RetentionRule",
     "Role",
@@ -46,6 +50,7 @@ __all__ = [
     "Session",
     "Setup",
     "ShareLink",
+    "Size",
     "Throttle",
     "User",
     "UtcDateTime",

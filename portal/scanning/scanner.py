@@ -16,6 +16,7 @@ from portal.errors import PortalError
 from portal.mail import notices
 from portal.mail.composing import one_line
 from portal.models import Document, Role, Scan, User, Version, utcnow
+from portal.previews import keeping
 from portal.scanning import clamd, waiting
 from portal.scanning.clamd import Infected, NotScanned, ScannerAway
 from portal.scanning.waiting import Claim, Lost
@@ -124,6 +125,7 @@ def _block(claim: Claim, threat: str) -> None:
         ).one_or_none()
         if blocked is None:
             raise Lost
+        keeping.discard([claim.version_id])
         document = session.get_one(Document, blocked.document_id, populate_existing=True)
         owner = session.get_one(User, document.owner_id)
         audit.record(

@@ -13,7 +13,7 @@ from werkzeug.datastructures import Headers
 from werkzeug.http import parse_date, parse_range_header
 
 from portal import audit, storage
-from portal.access import Grant
+from portal.access import Grant, Picture
 from portal.errors import Damaged
 from portal.storage.base import BlobMissing
 from portal.storage.disposition import attachment
@@ -152,6 +152,31 @@ def is_whole(grant: Grant) -> bool:
     if close := getattr(opened, "close", None):
         close()
     return True
+
+
+def picture_bytes(picture: Picture) -> bytes:
+    """The bytes of `picture`, which are few. Raises `Damaged` when they are not whole."""
+    try:
+        return b"".join(
+            storage.current().read(picture.blob, 0, picture.size_bytes, picture.size_bytes)
+        )
+    except BlobMissing as error:
+        raise Damaged from error
+
+
+def send_picture(data: bytes, media_type: str, state: str) -> Response:
+    """Answer with a picture, or an icon in its place; `state` says which of them."""
+    headers = Headers(
+        [
+            ("Content-Type", media_type),
+            ("Content-Length", str(len(data))),
+            ("Preview-State", state),
+            *_PRIVATE,
+        ]
+    )
+    response = _Answer(status=200, headers=headers)
+    response.response = [data]
+    return response
 
 
 def checked(grant: Grant, came: Iterator[bytes]) -> Iterator[bytes]:

@@ -211,6 +211,7 @@ def test_healthy_portal_is_called_healthy(healthy: Flask) -> None:
         "Used room",
         "Unfinished uploads",
         "Audit log",
+        "Previews",
     }
 
 

@@ -6,10 +6,12 @@ import base64
 import contextlib
 import random
 import re
+import time
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pyotp
 from playwright.sync_api import Page
@@ -91,6 +93,7 @@ class Stage:
             Place("share-several-created", ALICE, "/documents", _make_several_links),
             Place("documents-deleted", BOB, "/documents", self._delete),
             Place("documents-empty", CAROL, "/documents"),
+            Place("documents-grid", ALICE, "/documents?view=grid"),
             Place("documents-new-folder", ALICE, "/documents", _open_new_folder),
             Place("documents-folder-there", ALICE, "/documents", _folder_there),
             Place("folder", ALICE, self.folders["repairs"]),
@@ -101,6 +104,10 @@ class Stage:
             Place("folder-deleted", BOB, "/documents", self._delete_folder),
             Place("document-move", ALICE, f"{deed}/move"),
             Place("document", ALICE, deed),
+            Place("document-picture", ALICE, self.documents["picture"], _await_picture),
+            Place("preview-page", ALICE, f"{deed}/preview?page=2"),
+            Place("preview-text", ALICE, f"{self.documents['text']}/preview"),
+            Place("preview-none", ALICE, f"{self.documents['film']}/preview"),
             Place("document-with-note", ALICE, self.documents["statement"]),
             Place("document-rename", ALICE, deed, _open_rename),
             Place("document-more", ALICE, deed, _open_more),
@@ -207,6 +214,7 @@ class Stage:
         made = ada.upload(statement, f"/admin/users/{self.people[ALICE]}/documents")
         self.documents["statement"] = made.json()["documents"][0]["url"]
         self._add_versions(alice)
+        self._await_previews(alice, "deed", "text", "picture")
         self._damage(alice)
         self._share(alice)
         self._keep(ada)
@@ -279,6 +287,17 @@ class Stage:
     def _to_hold(self) -> str:
         deed = self.documents["deed"].rpartition("/")[2]
         return f"/admin/users/{self.people[ALICE]}/retention?document={deed}"
+
+    def _await_previews(self, alice: Client, *keys: str) -> None:
+        """Wait until the worker has drawn some of the documents."""
+        until = time.monotonic() + 120
+        for key in keys:
+            while self._preview(alice, key)["state"] != "made":
+                assert time.monotonic() < until, f"no preview of {key}"
+                time.sleep(0.5)
+
+    def _preview(self, alice: Client, key: str) -> Any:
+        return alice.get(f"{self.documents[key]}/preview", accept="application/json").json()
 
     def _mailed(self, kind: str) -> str:
         """The address in a mail of that kind, as it lies in the outbox."""
@@ -508,6 +527,10 @@ def _scanned(title: str, pages: int, size: int) -> bytes:
     """A PDF as large as one from a scanner: what comes after its end is no part of it."""
     start = pdf(title, pages)
     return start + random.Random(title).randbytes(size - len(start))
+
+
+def _await_picture(page: Page) -> None:
+    page.locator(".preview-sheet img").wait_for()
 
 
 def _open_account_menu(page: Page) -> None:

@@ -123,6 +123,7 @@ def test_every_page_has_a_place_in_this_test() -> None:
         "documents/show.html",
         "documents/trash.html",
         "errors/error.html",
+        "previews/show.html",
         "sharing/created.html",
         "sharing/gone.html",
         "sharing/index.html",

@@ -372,8 +372,12 @@ class Witness:
         self.portal.manage("purge")
         left = self.files()
         self.orphans_removed += before - len(left)
-        if len(left) != len(self._kept()):
-            self.found.unhealthy.append(f"{len(left)} files for {len(self._kept())} documents")
+        with self._database() as connection:
+            pictures = connection.execute(text("SELECT count(*) FROM previews")).scalar_one()
+        if len(left) != len(self._kept()) + pictures:
+            self.found.unhealthy.append(
+                f"{len(left)} files for {len(self._kept())} documents and {pictures} pictures"
+            )
         for sent in self.sent:
             sent.is_whole = False
         self.look(thorough=True)

@@ -1,0 +1,89 @@
+"""Office documents: LibreOffice makes a PDF of them, in a child of its own, and that is drawn.
+
+It is used where it is installed and never needed. Each document gets a profile folder of its
+own, so that none meets what another has left, and macros are off in a fresh one.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from portal.previews.child import Failed, Impossible, Stopped, judge, running
+from portal.previews.drawing.limits import Limits
+from portal.previews.kinds import MIB, soffice
+
+LIMITS = Limits(memory_bytes=4096 * MIB, cpu_seconds=90, file_bytes=128 * MIB, open_files=512)
+WALL_SECONDS = 150.0
+
+
+@contextmanager
+def as_pdf(document: int, folder: Path, stop: threading.Event) -> Iterator[int]:
+    """A descriptor of the PDF that LibreOffice makes of the one behind `document`.
+
+    Everything happens in a new folder inside `folder`, which is gone afterwards. Raises
+    `Impossible`, `Failed` or `Stopped`.
+    """
+    program = soffice()
+    if program is None:
+        raise Impossible("kind")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="office-", dir=folder) as name:
+        place = Path(name)
+        _copy(document, place / "document")
+        arguments = [
+            LIMITS.as_argument(),
+            program,
+            "--headless",
+            "--norestore",
+            f"-env:UserInstallation=file://{place}/profile",
+            "--convert-to",
+            "pdf",
+            "--outdir",
+            str(place / "out"),
+            str(place / "document"),
+        ]
+        home = {"HOME": name, "TMPDIR": name}
+        with (
+            open(os.devnull, "rb") as nothing,
+            running("drawing.confined", arguments, nothing.fileno(), **home) as process,
+        ):
+            _wait(process, stop)
+        try:
+            made = os.open(place / "out" / "document.pdf", os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError as error:
+            raise Impossible("damaged") from error
+        try:
+            yield made
+        finally:
+            os.close(made)
+
+
+def _wait(process: subprocess.Popen[bytes], stop: threading.Event) -> None:
+    deadline = time.monotonic() + WALL_SECONDS
+    assert process.stdout is not None  # noqa: S101 - for the type checker
+    while True:
+        try:
+            process.wait(0.2)
+        except subprocess.TimeoutExpired:
+            if stop.is_set():
+                raise Stopped from None
+            if time.monotonic() > deadline:
+                raise Failed("it took too long") from None
+        else:
+            break
+    if process.returncode < 0:
+        raise judge(process)
+
+
+def _copy(document: int, path: Path) -> None:
+    os.lseek(document, 0, os.SEEK_SET)
+    with os.fdopen(os.dup(document), "rb") as source, path.open("xb") as target:
+        shutil.copyfileobj(source, target, MIB)

@@ -1,0 +1,223 @@
+"""The child that draws: its limits, its end, and what it is told and believed."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from portal.previews import child
+from portal.previews.child import Failed, Frame, Impossible, Stopped
+from portal.previews.drawing.limits import Limits
+from portal.previews.kinds import MIB, Kind
+from previews.stage import corners, drawn, given, saved
+
+
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A program of the test's own in the place of the one that draws, under the same limits."""
+    package = tmp_path / "drawing"
+    package.mkdir()
+    real = Path(child.__file__).parent / "drawing"
+    (package / "__init__.py").touch()
+    (package / "limits.py").write_text((real / "limits.py").read_text())
+    monkeypatch.setattr(child, "_HERE", tmp_path)
+    return package / "__main__.py"
+
+
+def run(program: Path, code: str, *, stop: threading.Event | None = None) -> list[Frame]:
+    start = "import sys\nfrom .limits import confine\nconfine(sys.argv[3])\n"
+    program.write_text(start + textwrap.dedent(code))
+    with given(b"") as descriptor:
+        answer = child.draw(Kind.PDF, "application/pdf", descriptor, stop or threading.Event())
+        return list(answer.frames)
+
+
+def limited(monkeypatch: pytest.MonkeyPatch, wall: float = 60, **limits: int) -> None:
+    defaults = {"memory_bytes": 256 * MIB, "cpu_seconds": 5}
+    monkeypatch.setitem(child.LIMITS, Kind.PDF, (Limits(**{**defaults, **limits}), wall))
+
+
+def test_memory_is_bounded(program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limited(monkeypatch)
+    code = """
+    try:
+        hoard = bytearray(512 * 1024 * 1024)
+    except MemoryError:
+        print('{"impossible": "limits", "bytes": 0}', flush=True)
+    """
+    with pytest.raises(Impossible, match="limits"):
+        run(program, code)
+
+
+def test_processor_time_is_bounded(program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limited(monkeypatch, cpu_seconds=1)
+    with pytest.raises(Impossible, match="limits"):
+        run(program, "while True: pass")
+
+
+def test_waiting_is_bounded(program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limited(monkeypatch, wall=1)
+    began = time.monotonic()
+    with pytest.raises(Failed, match="too long"):
+        run(program, "import time; time.sleep(600)")
+    assert time.monotonic() - began < 20
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        # One picture without end, many pictures, and a line without end.
+        'sys.stdout.write(\'{"size": "page", "bytes": 999999999}\\n\' + "x" * 9999)',
+        """
+        frame = b'{"size":"text","page":0,"width":0,"height":0,"bytes":8000000}\\n' + b"x" * 8000000
+        while True: sys.stdout.buffer.write(frame)
+        """,
+        'while True: sys.stdout.write("x" * 65536)',
+    ],
+)
+def test_the_answer_is_bounded(program: Path, code: str) -> None:
+    with pytest.raises((Impossible, Failed)):
+        run(program, code)
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        ('{"size": "page", "page": 1, "width": 5, "height": 5, "bytes": 6}\n<html>', "no picture"),
+        ('{"size": "text", "page": 0, "width": 0, "height": 0, "bytes": 12}\nRIFF....WEBP', "no p"),
+        ('{"size": "page", "page": -1, "width": 5, "height": 5, "bytes": 0}\n', "picture|figure"),
+        ('{"size": "page", "page": 1, "bytes": -5}\n', "figure"),
+        ('{"size": "original", "page": 1, "bytes": 0}\n', "understood"),
+        ('{"end": true, "pages": "many"}\n', "figure"),
+        ("[]\n", "understood"),
+        ("no json\n", "understood"),
+        ("x" * 5000, "without an end"),
+    ],
+)
+def test_an_answer_that_is_no_picture_is_not_believed(program: Path, answer: str, why: str) -> None:
+    with pytest.raises(Failed, match=why):
+        run(program, f"sys.stdout.write({answer!r})")
+
+
+@pytest.mark.parametrize("signal", ["SIGSEGV", "SIGABRT", "SIGBUS", "SIGTRAP"])
+def test_one_that_crashes_of_a_document_gives_an_icon(program: Path, signal: str) -> None:
+    with pytest.raises(Impossible, match="limits"):
+        run(program, f"import os, signal; os.kill(os.getpid(), signal.{signal})")
+
+
+def test_one_that_somebody_else_killed_is_tried_again(program: Path) -> None:
+    with pytest.raises(Failed):
+        run(program, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+
+
+def test_it_ends_when_the_worker_is_told_to_stop(program: Path) -> None:
+    stop = threading.Event()
+    threading.Timer(0.5, stop.set).start()
+    began = time.monotonic()
+    with pytest.raises(Stopped):
+        run(program, "import time; time.sleep(600)", stop=stop)
+    assert time.monotonic() - began < 20
+
+
+def test_what_it_has_started_ends_with_it(
+    program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limited(monkeypatch, wall=2)
+    note = tmp_path / "pid"
+    monkeypatch.setitem(child.LIMITS, Kind.PDF, (Limits(10**9, 5, file_bytes=100), 2.0))
+    code = f"""
+    import subprocess, time
+    pid = subprocess.Popen(["sleep", "600"]).pid
+    open({str(note)!r}, "w").write(str(pid))
+    time.sleep(600)
+    """
+    with pytest.raises(Failed):
+        run(program, code)
+    time.sleep(0.2)
+    stat = Path("/proc", note.read_text(), "stat")
+    assert not stat.exists() or stat.read_text().split()[2] == "Z"
+
+
+def test_it_knows_no_secret_and_stands_back(program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORTAL_SECRET_KEY", "a secret")
+    monkeypatch.setenv("PORTAL_DATABASE_URL", "postgresql://with:password@here")
+    secret = os.open("/etc/hostname", os.O_RDONLY)
+    os.set_inheritable(secret, True)
+    try:
+        with pytest.raises(Failed) as raised:
+            run(
+                program,
+                """
+                import json, os, resource
+                limits = [resource.getrlimit(getattr(resource, "RLIMIT_" + name))
+                          for name in ("AS", "CPU", "FSIZE", "CORE")]
+                found = [sorted(os.environ), len(os.listdir("/proc/self/fd")), os.nice(0), limits,
+                         [name for name in sys.modules if name.startswith(("portal", "flask"))]]
+                sys.stdout.write(json.dumps({"failed": json.dumps(found)[:200]}) + "\\n")
+                """,
+            )
+    finally:
+        os.close(secret)
+    environment, open_files, niceness, limits, modules = json.loads(str(raised.value))
+    assert set(environment) - {"LC_CTYPE"} == {"LANG", "PATH", "PYTHONPATH"}
+    assert open_files == 4  # its three, and the listing itself
+    assert niceness >= 15
+    assert limits == [[1024 * MIB] * 2, [60, 61], [0, 0], [0, 0]]
+    assert modules == []
+
+
+def test_the_limits_cannot_be_lifted() -> None:
+    code = (
+        "import resource, sys; sys.path.insert(0, sys.argv[1])\n"
+        "from limits import confine; confine(sys.argv[2])\n"
+        "import os\n"
+        "try: os.write(os.open('/tmp/' + sys.argv[3], os.O_CREAT | os.O_WRONLY), b'x')\n"
+        "except OSError as error: print(error.errno)\n"
+    )
+    here = Path(child.__file__).parent / "drawing"
+    name = f"portal-test-{os.getpid()}"
+    limits = Limits(memory_bytes=512 * MIB, cpu_seconds=5).as_argument()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(here), limits, name], capture_output=True, text=True
+        )
+        assert done.stdout.split()[-1] == "27", done  # EFBIG
+    finally:
+        Path("/tmp", name).unlink(missing_ok=True)
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 0
+
+
+def test_it_starts_without_the_portal() -> None:
+    """Loading the portal would cost more than most drawings."""
+    frames = drawn("image", "image/png", saved(corners(), "PNG"))
+    assert [frame.size for frame in frames] == ["page", "large", "small"] or len(frames) == 3
+    code = "import drawing.images, drawing.pages, drawing.text, sys; print(*sys.modules)"
+    here = str(Path(child.__file__).parent)
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        env={"PYTHONPATH": here},
+        capture_output=True,
+        text=True,
+    )
+    loaded = set(done.stdout.split())
+    assert "drawing.pages" in loaded
+    assert not loaded & {"portal", "flask", "sqlalchemy"}
+
+
+def test_the_web_processes_load_no_library_that_draws() -> None:
+    code = (
+        "import portal, sys\n"
+        "import portal.jobs.worker\n"
+        "print(*(name for name in sys.modules if name.split('.')[0] in {'PIL', 'pypdfium2'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.split() == [], done
