@@ -587,12 +587,12 @@ def _make_link(page: Page) -> None:
 
 
 def _tick(page: Page) -> None:
-    page.locator("tbody .tick").first.check()
+    page.locator("tbody .tick[name=id]").first.check()
 
 
 def _select(page: Page) -> None:
-    page.locator("tbody .tick").first.check()
-    page.locator("tbody .tick").nth(2).check()
+    page.locator("tbody .tick[name=id]").first.check()
+    page.locator("tbody .tick[name=id]").nth(2).check()
     page.locator("[data-selection-count]", has_text="2 documents").wait_for()
 
 
