@@ -112,8 +112,8 @@ def test_program_uploads_lists_shows_downloads_and_shares(alice: Browser) -> Non
     assert uploaded.status_code == 201
     (document,) = uploaded.get_json()["documents"]
     listed = script.open("/documents")
-    assert listed.get_json() == {"documents": [document], "next": None}
-    assert script.open(document["url"]).get_json() == document
+    assert listed.get_json() == {"folders": [], "documents": [document], "next": None}
+    assert script.open(document["url"]).get_json().items() >= document.items()
     assert script.open(document["download_url"]).get_data() == DEED
     shared = script.post(f"{document['url']}/share-links", {"expires_in_days": "7"})
     assert shared.status_code == 201
@@ -146,7 +146,7 @@ def test_program_renames_deletes_restores_and_deletes_for_ever(
     assert script.post(trashed["restore_url"]).status_code == 201
     script.post(f"{deed['url']}/delete")
     assert script.post(trashed["purge_url"]).status_code == 201
-    assert script.open("/trash").get_json() == {"documents": [], "next": None}
+    assert script.open("/trash").get_json() == {"folders": [], "documents": [], "next": None}
     assert script.post("/trash/empty").get_json() == {"deleted": 0, "left": 0}
 
 
@@ -168,7 +168,7 @@ def test_list_goes_on_where_next_leads(alice: Browser) -> None:
 def test_signed_in_person_gets_the_same_json(alice: Browser, deed: dict[str, Any]) -> None:
     headers = {"Accept": "application/json"}
     assert alice.get("/documents", headers=headers).get_json()["documents"] == [deed]
-    assert alice.get(deed["url"], headers=headers).get_json() == deed
+    assert alice.get(deed["url"], headers=headers).get_json().items() >= deed.items()
     assert alice.get("/trash", headers=headers).get_json()["documents"] == []
     assert alice.get("/documents").content_type.startswith("text/html")
 
@@ -310,7 +310,7 @@ def test_token_opens_what_its_scope_says_and_nothing_else(
             # Bytes or JSON, or what is wrong with the form: nothing stands in the way.
             action = "revoke" if path.endswith("share-links") else "save"
             headers = {"Tus-Resumable": "1.0.0"}
-            data = {"name": "x", "action": action}
+            data = {"name": "x", "action": action, "folder": ""}
             response = script.open(path, method, data=data, headers=headers)
             # What is sent is no piece of an upload, and is told so.
             tus = {400, 415} if path.startswith("/api/v1/uploads") else set()

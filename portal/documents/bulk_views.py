@@ -34,7 +34,7 @@ _PLACE = ("q", "sort", "order")
 @leaves_session_alone
 def zip_several() -> ResponseReturnValue:
     person = current_user._get_current_object()
-    archive = archives.of(person, _ids(), _ids("folder"))
+    archive = archives.of(person, _ids(), _folders())
     return delivery.send_archive(archive.name, archive.pieces(), archive.size_bytes, archive.note)
 
 

@@ -217,7 +217,10 @@ class _Pipe:
         return taken
 
     def _more(self) -> None:
-        while not select.select([self._descriptor], [], [], _SLICE_SECONDS)[0]:
+        # Not select(): it knows no descriptor above 1023.
+        poll = select.poll()
+        poll.register(self._descriptor, select.POLLIN)
+        while not poll.poll(_SLICE_SECONDS * 1000):
             if self._stop.is_set():
                 raise Stopped
             if time.monotonic() > self._deadline:

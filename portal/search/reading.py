@@ -156,11 +156,14 @@ def _answer(process: subprocess.Popen[bytes], limits: Limits, beat: Callable[[],
     longest = 12 * limits.characters + 1000  # each character escaped as two halves
     until = time.monotonic() + limits.seconds
     said = bytearray()
+    # Not select(): it knows no descriptor above 1023.
+    poll = select.poll()
+    poll.register(stdout, select.POLLIN)
     while True:
         beat()
         if time.monotonic() > until:
             raise Killed("Reading it takes too long.")
-        if not select.select([stdout], [], [], _LOOK_SECONDS)[0]:
+        if not poll.poll(_LOOK_SECONDS * 1000):
             continue
         piece = os.read(stdout.fileno(), 256 * 1024)
         said += piece

@@ -569,7 +569,7 @@ def _open_folder_menu(page: Page) -> None:
 
 def _open_more(page: Page) -> None:
     with contextlib.suppress(Exception):
-        if not page.locator("details.unfold").evaluate("each => each.open"):
+        if not page.locator("#share details.unfold").evaluate("each => each.open"):
             page.locator("summary", has_text="Make a new link").click()
     page.locator("summary", has_text="More").click()
 

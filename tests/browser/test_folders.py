@@ -79,8 +79,8 @@ def test_moving_takes_no_mouse(visit: Open, portal: LivePortal) -> None:
     expect(page.get_by_role("heading", name="Move “by keyboard.txt”")).to_be_visible()
     for step in ("Keys", "Spare", "Move to “Spare”"):
         tab_to(page, step)
-        page.keyboard.press("Enter")
-        page.wait_for_load_state()
+        with page.expect_navigation():
+            page.keyboard.press("Enter")
     expect(page.get_by_text("“by keyboard.txt” was moved to “Spare”.")).to_be_visible()
     tab_to(page, "Undo")
     page.keyboard.press("Enter")

@@ -207,7 +207,7 @@ def test_an_invited_person_comes_in_and_finds_what_was_left_for_them(
     page.get_by_role("button", name="Upload", exact=True).click()
     expect(row(page, "statement.png")).to_be_visible()
     # An admin may put it there; opening it is not theirs.
-    assert page.get_by_role("link", name="statement.png").count() == 0
+    assert page.get_by_role("link", name="statement.png", exact=True).count() == 0
 
     carol = visit()
     theirs = carol.go(address)

@@ -59,7 +59,7 @@ def test_commands_ask_for_an_upgrade_of_an_old_database(bare: LivePortal) -> Non
         "Error: The database is not up to date. Run: python3 manage.py upgrade\n"
     )
     bare.manage("upgrade")
-    assert bare.manage("purge").stdout.startswith("0 documents removed\n")
+    assert bare.manage("purge").stdout.startswith("0 trashed removed\n0 documents removed\n")
 
 
 def test_the_doctor_is_content_with_a_portal_that_runs(portal: LivePortal) -> None:

@@ -59,12 +59,17 @@ def test_every_command_of_the_page_works(portal: LivePortal, tmp_path: Path) -> 
         assert done.returncode == 0, (command, done.stderr)
         return json.loads(done.stdout) if done.stdout.startswith((b"{", b"[")) else done.stdout
 
-    upload, listing, show, download, several, rename, delete, *others = commands()
+    upload, listing, show, download, *more = commands()
+    make, look, into, move, several, rename, delete, *others = more
     restore, share, links, revoke = others
     (document,) = run(upload)["documents"]
     known["id"] = document["id"]
-    assert document in run(listing)["documents"]
-    assert run(show) == document
+    assert any(each.items() >= document.items() for each in run(listing)["documents"])
+    assert run(show).items() >= document.items()
+    known["folder"] = run(make)["id"]
+    (inside,) = run(into)["documents"]
+    assert run(look)["documents"] == [inside]
+    assert run(move)["folder"] == known["folder"]
     (tmp_path / "deed.pdf").unlink()
     run(download)
     assert (tmp_path / "deed.pdf").read_bytes() == DEED
