@@ -128,7 +128,7 @@ def test_a_worker_that_dies_is_replaced_and_stops_with_the_portal(own_database: 
         first = worker_of(portal)
         os.kill(first, signal.SIGKILL)
         assert until(lambda: worker_of(portal) != first)
-        assert heartbeat.age(portal.instance) is not None
+        assert until(lambda: heartbeat.age(portal.instance) is not None)
         assert "the background worker ended" in portal.last_words()
         # It was forked from a server; with a socket of that, the port would be taken longer.
         assert inherited(worker_of(portal), portal.pid) == set()
