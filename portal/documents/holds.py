@@ -156,20 +156,6 @@ def live(owner: User | None = None, before: uuid.UUID | None = None) -> tuple[li
     return holds, len(rows) > PAGE_SIZE
 
 
-def check_may_move(
-    owner_id: int,
-    target_id: int | None,
-    documents: Sequence[Document] = (),
-    folders: Sequence[Folder] = (),
-) -> None:
-    """Raise `Held` or `Kept` where a move would take something out of what holds or keeps it.
-
-    For whoever moves documents or folders: within the transaction, before any of their rows is
-    locked or changed. `target_id` None is the top.
-    """
-    keeping.check_may_leave(owner_id, target_id, documents, folders)
-
-
 def check_may_delete_account(owner_id: int) -> None:
     """Raise `Conflict` while anything of an account is held or kept; within a transaction.
 

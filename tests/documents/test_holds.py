@@ -330,14 +330,14 @@ def test_nothing_is_moved_out_of_a_held_folder_and_within_it_everything_may(
         owner_id = document.owner_id
         for target in (None, other.id):
             with pytest.raises(Held, match="taken out of its folder"), transaction():
-                holds.check_may_move(owner_id, target, documents=[document])
+                keeping.check_may_leave(owner_id, target, documents=[document])
             with pytest.raises(Held), transaction():
-                holds.check_may_move(owner_id, target, folders=[one_row])
+                keeping.check_may_leave(owner_id, target, folders=[one_row])
         with transaction():
-            holds.check_may_move(owner_id, two_row.id, documents=[document], folders=[one_row])
-            holds.check_may_move(owner_id, top_row.id, documents=[document])
-            holds.check_may_move(owner_id, other.id, folders=[top_row])  # the hold goes along
-            holds.check_may_move(owner_id, top_row.id, folders=[other])  # into it
+            keeping.check_may_leave(owner_id, two_row.id, documents=[document], folders=[one_row])
+            keeping.check_may_leave(owner_id, top_row.id, documents=[document])
+            keeping.check_may_leave(owner_id, other.id, folders=[top_row])  # the hold goes along
+            keeping.check_may_leave(owner_id, top_row.id, folders=[other])  # into it
     assert len(events(app, "document.move_refused")) == 4
 
 
@@ -349,7 +349,7 @@ def test_document_held_by_itself_may_be_moved(
     hold(app)
     with app.app_context(), transaction():
         document = db.session.scalars(select(Document)).one()
-        holds.check_may_move(document.owner_id, None, documents=[document])
+        keeping.check_may_leave(document.owner_id, None, documents=[document])
 
 
 def test_folder_with_something_held_in_it_or_around_it_cannot_go_to_the_trash(
@@ -654,3 +654,55 @@ def test_pages_ask_no_more_for_more_holds(
         alice.get(deed["url"])
         assert len(seen) == shown
         assert sum("legal_holds" in each for each in seen) == 1
+
+
+# On the pages of folders
+
+
+@pytest.fixture
+def held(app: Flask, alice: Browser, deed: dict[str, Any]) -> dict[str, UUID]:
+    """A held folder with one inside it, in which the deed lies."""
+    top = make_folder(app, "Taxes")
+    inner = make_folder(app, "2025", top)
+    put_into(app, inner, deed)
+    hold(app, folder_id=top)
+    return {"top": top, "inner": inner}
+
+
+def test_no_page_moves_anything_out_of_a_held_folder(
+    app: Flask, alice: Browser, deed: dict[str, Any], held: dict[str, UUID]
+) -> None:
+    for path, field in (
+        (f"{deed['url']}/move", {"folder": ""}),
+        ("/documents/move", {"id": deed["id"], "folder": ""}),
+        (f"/folders/{held['inner']}/move", {"parent": ""}),
+    ):
+        response = alice.post_json(path, field)
+        assert (response.status_code, response.json["reason"]) == (409, "held"), path
+    assert alice.post_json(f"{deed['url']}/move", {"folder": held["top"]}).status_code == 201
+
+
+def test_no_page_puts_a_held_folder_into_the_trash(
+    app: Flask, alice: Browser, deed: dict[str, Any], held: dict[str, UUID]
+) -> None:
+    for path in (f"/folders/{held['top']}/delete", f"/folders/{held['inner']}/delete"):
+        assert alice.post_json(path).status_code == 409
+    assert alice.post_json("/documents/delete", {"folder": held["top"]}).status_code == 409
+    assert alice.get(deed["download_url"]).status_code == 200
+
+
+def test_folder_held_in_the_trash_is_not_deleted_for_ever(
+    app: Flask, alice: Browser, deed: dict[str, Any]
+) -> None:
+    top = make_folder(app, "Taxes")
+    put_into(app, top, deed)
+    assert alice.post(f"/folders/{top}/delete").status_code == 303
+    hold(app)
+    assert alice.post_json(f"/trash/{top}/purge").status_code == 409
+    assert alice.post_json("/trash/empty").json == {"deleted": 0, "left": 1}
+    with app.app_context(), transaction() as session:
+        session.execute(update(Document).values(trashed_at=LONG_AGO))
+        session.execute(update(Folder).values(trashed_at=LONG_AGO))
+    purge(app)
+    assert alice.post(f"/folders/{top}/restore").status_code == 303
+    assert alice.get(deed["download_url"]).status_code == 200

@@ -29,7 +29,7 @@ from documents.keeping_stage import (
 )
 from documents.test_holds import ask_to_leave, is_there, rows_of
 from portal.database import transaction
-from portal.documents import holds, housekeeping, keeping, retention
+from portal.documents import housekeeping, keeping, retention
 from portal.documents.retention import Terms
 from portal.errors import Invalid, Kept, NotFound
 from portal.extensions import db
@@ -174,12 +174,12 @@ def test_nothing_is_moved_out_of_what_keeps_it(
         inner_row = rows_of(app, inner)[0]
         document, free = db.session.scalars(select(Document).order_by(Document.name)).all()
         with pytest.raises(Kept), transaction():
-            holds.check_may_move(document.owner_id, None, documents=[document])
+            keeping.check_may_leave(document.owner_id, None, documents=[document])
         with pytest.raises(Kept), transaction():
-            holds.check_may_move(document.owner_id, None, folders=[inner_row])
+            keeping.check_may_leave(document.owner_id, None, folders=[inner_row])
         with transaction():
-            holds.check_may_move(document.owner_id, None, documents=[free])
-            holds.check_may_move(document.owner_id, inner_row.id, documents=[document])
+            keeping.check_may_leave(document.owner_id, None, documents=[free])
+            keeping.check_may_leave(document.owner_id, inner_row.id, documents=[document])
         with pytest.raises(Kept), transaction():
             keeping.check_may_delete_folder(*rows_of(app, top))
         with transaction():
