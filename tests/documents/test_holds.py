@@ -706,3 +706,11 @@ def test_folder_held_in_the_trash_is_not_deleted_for_ever(
     purge(app)
     assert alice.post(f"/folders/{top}/restore").status_code == 303
     assert alice.get(deed["download_url"]).status_code == 200
+
+
+def test_empty_folder_held_in_the_trash_stays_there(app: Flask, alice: Browser) -> None:
+    top = make_folder(app, "Taxes")
+    assert alice.post(f"/folders/{top}/delete").status_code == 303
+    hold(app, folder_id=top)
+    assert alice.post_json("/trash/empty").status_code == 201
+    assert alice.post(f"/folders/{top}/restore").status_code == 303
