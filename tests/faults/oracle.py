@@ -30,6 +30,7 @@ from live.running import LivePortal
 
 OWNERS = ("alice@example.org", "bob@example.org")
 HEALTHY_SECONDS = 10
+DRAWING_SECONDS = 30
 OLD = timedelta(days=3)
 
 #: Where a document can be. What was asked for and not acknowledged may be in either place.
@@ -42,6 +43,7 @@ _RESERVED_AND_DUE = """
         WHERE owner_id = users.id AND document_id IS NULL
     ) FROM users
 """
+_PICTURES = "SELECT blob FROM previews"
 _UPLOADED = "SELECT count(*) FROM audit_events WHERE action = 'document.uploaded'"
 
 
@@ -370,14 +372,9 @@ class Witness:
         before = len(self.files())
         self.make_old()
         self.portal.manage("purge")
-        left = self.files()
-        self.orphans_removed += before - len(left)
-        with self._database() as connection:
-            pictures = connection.execute(text("SELECT count(*) FROM previews")).scalar_one()
-        if len(left) != len(self._kept()) + pictures:
-            self.found.unhealthy.append(
-                f"{len(left)} files for {len(self._kept())} documents and {pictures} pictures"
-            )
+        self.orphans_removed += before - len(self.files())
+        if (documents := self._count_documents()) != len(self._kept()):
+            self.found.unhealthy.append(f"{documents} files for {len(self._kept())} documents")
         for sent in self.sent:
             sent.is_whole = False
         self.look(thorough=True)
@@ -388,6 +385,20 @@ class Witness:
             if not check["ok"] and check["name"] not in without
         ]
         self.hang_up()
+
+    def _count_documents(self) -> int:
+        """How many files are no picture's, as soon as that is what it should be, or at the end.
+
+        A picture has its file a moment before its row.
+        """
+        deadline = time.monotonic() + DRAWING_SECONDS
+        while True:
+            found = {f"{path.parent.name}/{path.name}" for path in self.files()}
+            with self._database() as connection:
+                found.difference_update(connection.execute(text(_PICTURES)).scalars())
+            if len(found) == len(self._kept()) or time.monotonic() > deadline:
+                return len(found)
+            time.sleep(0.2)
 
     def files(self) -> list[Path]:
         """Every file in the folder of documents, those on their way in too."""
