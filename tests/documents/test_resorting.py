@@ -14,11 +14,12 @@ from sqlalchemy import create_engine, select, text
 
 from api.tus import Tus
 from conftest import Browser, Cast
-from documents.test_list import fill, walk
+from documents.test_list import fill, next_of, walk
 from portal.admin import checks
 from portal.config import Settings
 from portal.database import transaction
 from portal.documents import names, resorting
+from portal.documents.listing import PAGE_SIZE
 from portal.documents.resorting import Progress
 from portal.extensions import db
 from portal.models import Document, Folder, NameOrder
@@ -255,6 +256,20 @@ def test_pages_end_and_show_what_did_not_move_while_names_are_put_in_order(
     for letter in "az":
         unmoved = [name for name in every if name[0] == letter]
         assert unmoved == [f"{letter}{n}.txt" for n in range(50)]
+
+
+def test_address_of_a_page_after_a_long_name_is_no_longer_than_proxies_take(make_app: Any) -> None:
+    app = make_app(sort_locale="sv")
+    alice = Cast(app).person("alice@example.org", "Alice Archer")
+    with app.app_context():
+        longest = names.in_row("å" + "한" * 240)["name_sort"]
+    fill(app, "alice@example.org", ["å" + "한" * 240 + f"{n}" for n in range(60)])
+    fill(app, "alice@example.org", ["x"] * 60, name_sort=longest)
+    page = alice.get("/documents?sort=name&order=asc").text
+    address = next_of(page)
+    assert address
+    assert len(address) < 4096
+    assert len([name for each in walk(alice, address) for name in each]) == 120 - PAGE_SIZE
 
 
 def test_checks_say_how_far_it_is(app: Flask, alice: Browser, small_batches: None) -> None:
