@@ -20,7 +20,7 @@ IN_ORDER = {
     "fi": "a v y üa yz zz åbo Äiti äö öljy øre",
     "gl": "nube nz ñu o",
     "hr": "cz čaj ćup dz džem đak e lz ljeto m nz njiva o sz šal t zz žaba",
-    "hu": "cukor csak d dudál dz dzeta dzseki e go guba gyár h o oz öl őz p sok szék t út uz űr"
+    "hu": "cukor csak d dudál dz dzeta dzú dzseki e go guba gyár h o oz öl őz p sok szék t út uz űr"
     " üst v zöld zug zsák",
     "is": "az á b dz ð e é f iz í j oz ó p uz ú v yz ý z zz þ æ ö å",
     "lt": "cz č d yra iz jis sz š t zz ž",
