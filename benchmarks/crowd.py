@@ -133,9 +133,7 @@ def _folder(owners: Sequence[int], number: int) -> dict[str, Any]:
     return {
         "owner_id": owners[number // FOLDERS],
         "public_id": uuid.uuid4(),
-        "name": name,
-        "name_key": names.fold(name),
-        "name_sort": names.sort_key(name),
+        **names.in_row(name),
     }
 
 
@@ -156,9 +154,7 @@ def _document(owner: int, folders: Sequence[int], number: int, chance: random.Ra
     return {
         "owner_id": owner,
         "public_id": uuid.uuid4(),
-        "name": name,
-        "name_key": names.fold(name),
-        "name_sort": names.sort_key(name),
+        **names.in_row(name),
         "folder_id": chance.choice(folders) if number % 5 else None,
         "size_bytes": chance.randrange(1_000, 5_000_000),
         "media_type": _ENDINGS[ending],

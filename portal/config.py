@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from portal.collation import LOCALES
+
 ROOT = Path(__file__).resolve().parent.parent
 PREFIX = "PORTAL_"
 MIB = 1024 * 1024
@@ -71,6 +73,8 @@ class Settings:
     base_url: str = "http://127.0.0.1:8000"
     trusted_proxies: int = 0
     site_name: str = "Document Portal"
+    #: The language by whose order names are sorted; empty is root order.
+    sort_locale: str = ""
     max_upload_bytes: int = 5 * GIB
     default_quota_bytes: int = 20 * GIB
     allowed_extensions: frozenset[str] = frozenset()
@@ -278,6 +282,13 @@ def _secret_key(raw: str) -> str:
     return raw.strip()
 
 
+def _sort_locale(raw: str) -> str:
+    locale = raw.strip().lower()
+    if locale and locale not in LOCALES:
+        raise ValueError(f"must be empty or one of {', '.join(LOCALES)}")
+    return locale
+
+
 def _one_of(*allowed: str) -> Callable[[str], str]:
     def parse(raw: str) -> str:
         if raw.strip() not in allowed:
@@ -297,6 +308,7 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "base_url": _base_url,
     "trusted_proxies": _whole(0),
     "site_name": _text,
+    "sort_locale": _sort_locale,
     "max_upload_bytes": _whole(1),
     "default_quota_bytes": _whole(0),
     "allowed_extensions": _extensions,

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from portal import config
+from portal.collation import LOCALES
 from portal.config import ConfigError, Settings
 from stage import at_once
 
@@ -85,6 +86,9 @@ def mode_of(path: Path) -> int:
         ("session_days", "0"),
         ("allow_http", "2"),
         ("log_format", "xml"),
+        ("sort_locale", "klingon"),
+        ("sort_locale", "sv_SE"),
+        ("sort_locale", "sv,da"),
     ],
 )
 def test_value_that_cannot_be_is_refused_by_the_name_of_its_setting(
@@ -115,11 +119,20 @@ def test_value_that_cannot_be_is_refused_by_the_name_of_its_setting(
         ("trash_days", "0", 0),
         ("session_days", "1", 1),
         ("log_format", " json ", "json"),
+        ("sort_locale", " SV ", "sv"),
+        ("sort_locale", "de", "de"),
+        ("sort_locale", "", ""),
     ],
 )
 def test_value_is_read(environ: dict[str, str], key: str, raw: str, value: Any) -> None:
     settings = config.load({**environ, f"PORTAL_{key.upper()}": raw})
     assert getattr(settings, key) == value
+
+
+def test_language_without_an_order_is_told_which_have_one(environ: dict[str, str]) -> None:
+    said = refusal(environ, PORTAL_SORT_LOCALE="xx")
+    assert said.startswith("PORTAL_SORT_LOCALE: must be empty or one of bs, ca, cs, ")
+    assert all(f" {locale}" in said for locale in LOCALES)
 
 
 def test_yes_and_no_may_be_said_in_several_ways(environ: dict[str, str]) -> None:

@@ -352,6 +352,23 @@ def test_one_function_deletes_documents_and_versions() -> None:
     assert by_session <= MAY_DELETE_ROWS
 
 
+def test_keys_to_sort_by_are_made_in_the_order_of_the_site() -> None:
+    """Whoever made one by itself would put a name where nobody looks for it."""
+    making = {
+        name
+        for name, tree in SOURCES.items()
+        for node in ast.walk(tree)
+        if (isinstance(node, ast.Call) and _called(node) == "sort_key")
+        or (isinstance(node, ast.keyword) and node.arg == "name_sort")
+        or (isinstance(node, ast.Attribute) and node.attr == "name_sort" and _is_set(node))
+    }
+    assert making == {"documents/names.py", "documents/resorting.py"}
+
+
+def _is_set(node: ast.Attribute) -> bool:
+    return isinstance(node.ctx, ast.Store)
+
+
 def test_no_view_looks_for_documents_by_itself() -> None:
     for name, tree in VIEWS.items():
         imported = {what for module, what in _imports(tree) if module.startswith("portal.models")}

@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from portal import storage
 from portal.audit import reading
 from portal.config import GIB, ROOT, Settings, is_loopback
-from portal.documents import housekeeping, integrity, usage
+from portal.documents import housekeeping, integrity, resorting, usage
 from portal.errors import PortalError
 from portal.extensions import db
 from portal.jobs import heartbeat
@@ -77,6 +77,7 @@ def everything(settings: Settings, *, deep: bool = False) -> Iterator[Check]:
     yield _scanner(settings)
     yield _verified(settings)
     yield _search()
+    yield _order_of_names(settings)
     yield _admins()
     yield _rows_have_files(deep=deep)
     yield _files_have_rows()
@@ -268,6 +269,17 @@ def _search() -> Check:
         could_not = "could not be read and is found by its name alone"
         told.append(_count(figures.unreadable, could_not, could_not.replace(" is ", " are ")))
     return Check("Search", True, " ".join(told) or "Every document with text in it was read.")
+
+
+def _order_of_names(settings: Settings) -> Check:
+    """Whether lists are in the order that is set, or how far the worker is with it."""
+    name = "Order of names"
+    order = resorting.called(settings)
+    found = resorting.progress(settings)
+    if found is None:
+        return Check(name, True, f"Lists are in {order}.")
+    how_far = f"{found.done:,} of {found.total:,} documents are done"
+    return Check(name, True, f"The worker is putting lists in {order}: {how_far}.")
 
 
 def _count(number: int, one: str, more: str) -> str:

@@ -207,7 +207,7 @@ def _of_trash(some: Subquery) -> Subquery:
 
 
 def _encode(name_sort: str, last_id: int) -> str:
-    text = json.dumps([name_sort, last_id], separators=(",", ":"))
+    text = json.dumps([name_sort, last_id], separators=(",", ":"), ensure_ascii=False)
     return _MARK + base64.urlsafe_b64encode(text.encode()).decode("ascii").rstrip("=")
 
 

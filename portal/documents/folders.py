@@ -110,7 +110,7 @@ def create(person: Person, raw_name: str, parent_id: uuid.UUID | None) -> Folder
             public_id=uuid.uuid4(),
             owner_id=person.user_id,
             parent_id=parent.id if parent else None,
-            **named(name),
+            **names.in_row(name),
         )
         session.add(folder)
         made = FolderFacts(folder.public_id, name, parent)
@@ -128,7 +128,7 @@ def rename(person: Person, folder_id: uuid.UUID, raw_name: str) -> FolderFacts:
         if folder.name != name:
             _refuse_twin(session, person.user_id, parent, name, but=folder.id)
             old_name = folder.name
-            for column, value in named(name).items():
+            for column, value in names.in_row(name).items():
                 setattr(folder, column, value)
             _record(audit.Action.FOLDER_RENAMED, person, folder_id, old_name=old_name, name=name)
         return FolderFacts(folder_id, name, parent)
@@ -228,7 +228,7 @@ def restore(person: Person, folder_id: uuid.UUID) -> FolderFacts:
             number += 1
             name = names.numbered(folder.name, number)
         folder.parent_id = parent.id if parent else None
-        for column, value in named(name).items():
+        for column, value in names.in_row(name).items():
             setattr(folder, column, value)
         folder.trashed_at = None
         for kind in (Folder, Document):
@@ -338,11 +338,6 @@ def paths(owner_id: int, rows: Sequence[int]) -> dict[int, str]:
     for of, name in db.session.execute(select(way.c.of, way.c.name).order_by(way.c.steps.desc())):
         found.setdefault(of, []).append(name)
     return {of: " / ".join(each) for of, each in found.items()}
-
-
-def named(name: str) -> dict[str, str]:
-    """What a row says of a clean name."""
-    return {"name": name, "name_key": names.fold(name), "name_sort": names.sort_key(name)}
 
 
 def _tree(start: ColumnElement[bool], also: ColumnElement[bool]) -> CTE:

@@ -190,9 +190,7 @@ def change(
         **uploaded,
         "public_id": stored.public_id,
         "owner_id": owner.id,
-        "name": stored.name,
-        "name_key": names.fold(stored.name),
-        "name_sort": names.sort_key(stored.name),
+        **names.in_row(stored.name),
         "note": intent.note.replace("\0", " ").strip()[:LONGEST_NOTE],
         "version": 1,
     }
@@ -241,9 +239,7 @@ class _Folders:
             {
                 "public_id": uuid.uuid4(),
                 "owner_id": self._owner,
-                "name": part,
-                "name_key": names.fold(part),
-                "name_sort": names.sort_key(part),
+                **names.in_row(part),
                 "created_at": utcnow(),
             }
             for part in names.folders_of(intent.path)

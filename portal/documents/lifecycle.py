@@ -60,8 +60,8 @@ def rename(person: Person, document_id: uuid.UUID, raw_name: str, settings: Sett
                 old_name=document.name,
                 name=name,
             )
-            document.name, document.name_key = name, names.fold(name)
-            document.name_sort = names.sort_key(name)
+            for column, value in names.in_row(name).items():
+                setattr(document, column, value)
     return document
 
 

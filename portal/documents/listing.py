@@ -277,7 +277,9 @@ def _row(facts: Any) -> Row:
 def _encode(value: Any, last_id: int, query: Query) -> str:
     if isinstance(value, datetime):
         value = value.isoformat()
-    text = json.dumps([query.sort, query.order, value, last_id], separators=(",", ":"))
+    # As short as it can be: it travels in an address, and a name may be long.
+    parts = [query.sort, query.order, value, last_id]
+    text = json.dumps(parts, separators=(",", ":"), ensure_ascii=False)
     return base64.urlsafe_b64encode(text.encode()).decode("ascii").rstrip("=")
 
 

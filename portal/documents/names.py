@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from flask import current_app
+
+from portal import collation
+from portal.collation import Collation
 from portal.config import Settings
 from portal.errors import FileNameRejected, TypeRefused
 
@@ -16,6 +20,10 @@ _WAY_OUT = "Save it as another kind of file, or ask the person who runs this por
 DEEPEST_PATH = 32
 #: Characters of the folded name that are kept for sorting; a database index has its limits.
 _LONGEST_KEY = 512
+#: Bytes of a key: PostgreSQL has room for 2,704 in an index, with all that goes with it.
+_LONGEST_KEY_BYTES = 2560
+#: Ends the part of a key that is of the site's own order. No name holds it.
+KEY_BREAK = "\x01"
 _DIGITS = re.compile(r"\d+")
 #: Embeddings, overrides and isolates: they make "exe.gpj" read as "jpg.exe".
 _BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -103,14 +111,34 @@ def fold(text: str) -> str:
     return unicodedata.normalize("NFKC", text).casefold()[:_LONGEST_KEY]
 
 
-def sort_key(name: str) -> str:
+def in_row(name: str) -> dict[str, str]:
+    """What the row of a document or a folder says of its clean name, sorted as this site does."""
+    settings: Settings = current_app.extensions["settings"]
+    return {
+        "name": name,
+        "name_key": fold(name),
+        "name_sort": sort_key(name, settings.sort_locale),
+    }
+
+
+def sort_key(name: str, locale: str = "") -> str:
     """`name` as lists are sorted by it, compared byte by byte.
 
     Numbers count as numbers ("Page 2" before "Page 10"), and neither case, width nor accents
-    part what a reader looks for in the same place ("Émile" beside "emil").
+    part what a reader looks for in the same place ("Émile" beside "emil"), but for the letters
+    that `locale` has in a place of their own. With such letters, the key of root order follows
+    after `KEY_BREAK`: by that one a name is found without its accents, whatever the locale.
     """
-    plain = unicodedata.normalize("NFKD", fold(name))
-    letters = "".join(char for char in plain if not unicodedata.combining(char))
+    root = _key(name, collation.of(""))
+    own = _key(name, collation.of(locale))
+    if own == root:
+        return root
+    room = _LONGEST_KEY_BYTES - len(root.encode()) - len(KEY_BREAK)
+    return own.encode()[:room].decode(errors="ignore") + KEY_BREAK + root
+
+
+def _key(name: str, order: Collation) -> str:
+    letters = order.spell(fold(order.lower_own(name)))
     return _DIGITS.sub(_sortable, letters)[:_LONGEST_KEY]
 
 

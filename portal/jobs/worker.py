@@ -16,7 +16,7 @@ from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal.config import Settings
-from portal.documents import integrity
+from portal.documents import integrity, resorting
 from portal.errors import PortalError
 from portal.extensions import db
 from portal.jobs import heartbeat, priority
@@ -55,6 +55,11 @@ INDEX_PAUSE_SECONDS = 10.0
 #: document costs a process of its own, and the machine has other things to do.
 DRAW_SECONDS = 1.0
 DRAW_PAUSE_SECONDS = 30.0
+#: After each batch of names put in another order, everybody else has this many times as long as it
+#: took, and at least so many seconds.
+SORT_SHARE = 4
+SORT_SECONDS = 0.05
+SORT_PAUSE_SECONDS = 30.0
 #: How long the task in hand may take to finish once the worker was told to stop.
 STOP_SECONDS = 30
 #: One that dies at once is started again after this pause at most.
@@ -101,7 +106,8 @@ def work(app: Flask, parent: int | None = None) -> None:
         for number in range(INDEXERS)
     ]
     illustrator = threading.Thread(target=_draw, args=(app, settings, stop), name="illustrator")
-    workers = (*scanners, *indexers, verifier, illustrator)
+    sorter = threading.Thread(target=_sort, args=(app, settings, stop), name="sorter")
+    workers = (*scanners, *indexers, verifier, illustrator, sorter)
     for each in workers:
         each.start()
     while True:
@@ -118,18 +124,18 @@ def work(app: Flask, parent: int | None = None) -> None:
 def _repeat(
     app: Flask,
     stop: threading.Event,
-    act: Callable[[], float],
+    act: Callable[[], float | None],
     waiting: str,
     *,
     first: float = 0,
     pause_after_trouble: float,
 ) -> None:
-    """Have `act` done until told to stop; it answers after how many seconds once more.
+    """Have `act` done until told to stop; it answers after how many seconds once more, or None.
 
     `waiting` is what has to wait where it fails, in words for the log.
     """
-    pause = first
-    while not stop.wait(pause):
+    pause: float | None = first
+    while pause is not None and not stop.wait(pause):
         with app.app_context():
             try:
                 pause = act()
@@ -237,6 +243,29 @@ def _draw(app: Flask, settings: Settings, stop: threading.Event) -> None:
         return 0 if more else DRAW_SECONDS
 
     _repeat(app, stop, draw, "pictures have to wait", pause_after_trouble=DRAW_PAUSE_SECONDS)
+
+
+def _sort(app: Flask, settings: Settings, stop: threading.Event) -> None:
+    """Put names in the order of the settings where they are in another one, then end.
+
+    It keeps its priority: while it writes, others may be waiting for their turn.
+    """
+    has_begun = False
+
+    def put_in_order() -> float | None:
+        nonlocal has_begun
+        began = time.monotonic()
+        more = resorting.go_on(settings) if has_begun else resorting.begin(settings)
+        has_begun = True
+        return max(SORT_SECONDS, SORT_SHARE * (time.monotonic() - began)) if more else None
+
+    _repeat(
+        app,
+        stop,
+        put_in_order,
+        "names wait to be put in another order",
+        pause_after_trouble=SORT_PAUSE_SECONDS,
+    )
 
 
 class _Older:

@@ -6,6 +6,7 @@ from portal.models.base import Base, UtcDateTime, utcnow
 from portal.models.document import DiscardedBlob, Document, Scan, Version
 from portal.models.folder import Folder
 from portal.models.mail import EmailChange, Mail, PasswordReset
+from portal.models.name_order import NameOrder
 from portal.models.open_upload import OpenUpload, SameName
 from portal.models.policy import Policy
 from portal.models.preview import Drawing, Preview, PreviewState, Size
@@ -33,6 +34,7 @@ __all__ = [
     "KnownDevice",
     "LegalHold",
     "Mail",
+    "NameOrder",
     "OpenUpload",
     "Passkey",
     "PasswordReset",

@@ -22,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy import cast as as_type
 
 from portal.access import Person, readable_scans, visible_documents
-from portal.documents.names import fold
+from portal.documents.names import KEY_BREAK, fold
 from portal.extensions import db
 from portal.models import Document, SearchPassage, SearchText, Version
 from portal.search import index, snippets
@@ -135,4 +135,17 @@ def _name_has(typed: str) -> ColumnElement[bool]:
         folded = "".join(char for char in letters if not unicodedata.combining(char))
     if any(char.isdigit() for char in folded):
         return has  # the names that are sorted by have their numbers written otherwise
-    return or_(has, Document.name_sort.contains(folded, autoescape=True))
+    return or_(has, _letters_have(folded))
+
+
+def _letters_have(folded: str) -> ColumnElement[bool]:
+    """The condition for a part of a name without its accents.
+
+    What stands before a break is written for sorting: there an å may be a kind of z.
+    """
+    key = Document.name_sort
+    escaped = "".join(f"/{char}" if char in "/%_" else char for char in folded)
+    return or_(
+        and_(~key.contains(KEY_BREAK), key.contains(folded, autoescape=True)),
+        key.like(f"%{KEY_BREAK}%{escaped}%", escape="/"),
+    )

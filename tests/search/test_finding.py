@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from sqlalchemy import select, update
 
 from conftest import Browser
+from documents.test_resorting import put_in_order
+from portal import collation
 from portal.extensions import db
 from portal.models import Document, Scan, SearchText, Version
 from search.stage import ask, excerpt, index, names, put, rows
@@ -36,6 +38,24 @@ def test_part_of_a_name_is_found_as_before(alice: Browser) -> None:
     for q in ("sumé 20", "2026", "50%", "(50", "resume", "RÉS", "nal)", "%"):
         assert names(alice, q) == ["Résumé 2026 (50% final).txt"], q
     assert names(alice, "_") == []
+
+
+def test_names_are_found_the_same_in_the_order_of_every_language(
+    app: Flask, alice: Browser
+) -> None:
+    for name in ("Järvi.pdf", "Åre_ñoño 50%.pdf", "çiçek kıyı.pdf", "Chata žába.pdf"):
+        put(alice, name, "x")
+    for locale in ("", *collation.LOCALES):
+        put_in_order(app, locale)
+        for q in ("jarvi", "JÄRVI", "järvi", "rvi.p", "ja\u0308rvi"):
+            assert names(alice, q) == ["Järvi.pdf"], (locale, q)
+        for q in ("are", "åre", "are_nono", "%", "_"):
+            assert names(alice, q) == ["Åre_ñoño 50%.pdf"], (locale, q)
+        assert names(alice, "cicek") == ["çiçek kıyı.pdf"], locale
+        # What an å is written as to be sorted is nothing to be found by.
+        assert names(alice, "z") == names(alice, "zaba") == ["Chata žába.pdf"], locale
+        for q in ("zr", "jz", "ar.pdf", "br", "pdfa", "\x01", "\U0010ffff"):
+            assert names(alice, q) == [], (locale, q)
 
 
 def test_words_in_quotes_have_to_stand_in_a_row(alice: Browser) -> None:
