@@ -30,7 +30,18 @@ from portal.documents.intake import Stored
 from portal.documents.names import fold
 from portal.errors import BadRequest, NotFound
 from portal.extensions import db
-from portal.models import Document, Folder, Scan, ShareLink, User, Version, utcnow
+from portal.models import (
+    Document,
+    Drawing,
+    Folder,
+    PreviewState,
+    Scan,
+    ShareLink,
+    User,
+    Version,
+    utcnow,
+)
+from portal.previews import kinds
 from portal.search import finding
 from portal.search.asking import Question
 from portal.search.filters import Filters
@@ -61,6 +72,8 @@ class Row:
     uploaded_by_name: str
     #: What is known of its bytes and malware, as it counts now.
     scan: Scan
+    #: How far its pictures are.
+    drawing: Drawing = Drawing.IMPOSSIBLE
     link_count: int = 0
     row_id: int = 0
     #: Where it was found in its text, if it was.
@@ -241,6 +254,7 @@ def _facts_of(chosen: Select[Any]) -> Select[Any]:
             Document.trashed_at,
             uploader.name.label("uploader_name"),
             Version.scan,
+            PreviewState.state.label("drawing"),
             links.label("link_count"),
             Folder.id.label("folder_row"),
             Folder.public_id.label("folder_id"),
@@ -253,6 +267,7 @@ def _facts_of(chosen: Select[Any]) -> Select[Any]:
         .outerjoin(
             Version, and_(Version.document_id == Document.id, Version.number == Document.version)
         )
+        .outerjoin(PreviewState, PreviewState.version_id == Version.id)
         .outerjoin(Folder, and_(Folder.id == Document.folder_id, Folder.trashed_at.is_(None)))
     )
 
@@ -269,9 +284,16 @@ def _row(facts: Any) -> Row:
         trashed_at=facts.trashed_at,
         uploaded_by_name=facts.uploader_name,
         scan=scan_state(facts.scan or Scan.NONE),
+        drawing=_drawing(facts.drawing, facts.media_type),
         link_count=facts.link_count,
         row_id=facts.id,
     )
+
+
+def _drawing(state: str | None, media_type: str) -> Drawing:
+    if state is not None:
+        return Drawing(state)
+    return Drawing.IMPOSSIBLE if kinds.drawable(media_type) is None else Drawing.PENDING
 
 
 def _encode(value: Any, last_id: int, query: Query) -> str:

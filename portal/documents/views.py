@@ -100,7 +100,8 @@ def show(document_id: UUID) -> ResponseReturnValue:
     if wants_json():
         document = access.document_for(current_user, document_id)
         every = versions_json(document_id, versions.history(document))
-        return {**as_json(uploads.as_stored(document)), "versions": every}
+        facts = as_json(uploads.as_stored(document))
+        return {**facts, "note": document.note, "versions": every}
     return document_page(document_id)
 
 
@@ -275,7 +276,11 @@ def _shown(rows: Sequence[Any], next_cursor: str | None) -> dict[str, Any]:
 
 def _list_json(query: Query) -> ResponseReturnValue:
     here = contents(current_user, query)
-    found = [as_json(each) for each in listing.as_stored(here.page)]
+    drawing = {row.public_id: row.drawing.value for row in here.page.rows}
+    found = [
+        {**as_json(each), "preview": drawing[each.public_id]}
+        for each in listing.as_stored(here.page)
+    ]
     answer: dict[str, Any] = {
         "folders": [row_json(each) for each in here.folders],
         "documents": found,

@@ -44,6 +44,8 @@ def test_owner_sees_and_downloads_it(app: Flask, ada: Browser, alice: Browser) -
     assert "will.pdf" in page
     assert "Please read &lt;b&gt;page 3&lt;/b&gt;." in page
     assert "Ada Admin" in page
+    facts = alice.get(document["url"], headers={"Accept": "application/json"}).get_json()
+    assert facts["note"] == "Please read <b>page 3</b>."
     assert alice.get(document["download_url"]).data == WILL
     assert document["url"] in alice.get("/documents").text
     (file,) = stored_files(app)

@@ -89,6 +89,9 @@ class Stage:
             Place("documents-same-name", ALICE, "/documents", self._upload_again),
             Place("documents-selected", ALICE, "/documents", _select),
             Place("documents-shortcuts", ALICE, "/documents", _open_shortcuts),
+            Place("documents-details", ALICE, "/documents", _open_details),
+            Place("documents-details-several", ALICE, "/documents", _details_of_several),
+            Place("documents-details-grid", ALICE, "/documents?view=grid", _details_in_grid),
             Place("share-several", ALICE, "/documents", _share_several),
             Place("share-several-created", ALICE, "/documents", _make_several_links),
             Place("documents-deleted", BOB, "/documents", self._delete),
@@ -601,6 +604,29 @@ def _select(page: Page) -> None:
 def _open_shortcuts(page: Page) -> None:
     page.keyboard.press("?")
     page.get_by_role("dialog").wait_for()
+
+
+def _open_details(page: Page) -> None:
+    """The pane, and closed again for who comes after."""
+    page.get_by_role("row", name="Deed of the house.pdf").locator("td").nth(2).click()
+    page.keyboard.press("i")
+    page.get_by_role("complementary", name="Details").get_by_text("SHA-256").wait_for()
+    page.evaluate("localStorage.clear()")
+
+
+def _details_of_several(page: Page) -> None:
+    _select(page)
+    page.get_by_role("button", name="Details", exact=True).click()
+    page.get_by_text("Size together").wait_for()
+    page.evaluate("localStorage.clear()")
+
+
+def _details_in_grid(page: Page) -> None:
+    page.get_by_role("button", name="Details", exact=True).click()
+    page.get_by_text("Click into a row").wait_for()
+    page.get_by_role("link", name="Deed of the house.pdf").focus()
+    page.get_by_role("complementary", name="Details").get_by_text("SHA-256").wait_for()
+    page.evaluate("localStorage.clear()")
 
 
 def _share_several(page: Page) -> None:

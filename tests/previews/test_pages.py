@@ -42,6 +42,22 @@ def test_every_page_of_a_pdf_can_be_looked_at(app: Flask, alice: Browser) -> Non
     ]
 
 
+def test_list_says_how_far_each_picture_is(app: Flask, alice: Browser) -> None:
+    def listed() -> dict[str, str]:
+        answer = alice.get("/documents", headers={"Accept": "application/json"})
+        return {each["name"]: each["preview"] for each in answer.get_json()["documents"]}
+
+    upload(alice, "deed.pdf", written_pdf())
+    upload(alice, "broken.pdf", b"%PDF-1.7\nnothing\n%%EOF\n")
+    upload(alice, "program.exe", b"MZ" + bytes(200))
+    unknown = {"program.exe": "impossible"}
+    assert listed() == {"deed.pdf": "pending", "broken.pdf": "pending"} | unknown
+    assert alice.get("/documents").text.count('data-preview="pending"') == 2
+    draw(app)
+    assert listed() == {"deed.pdf": "made", "broken.pdf": "impossible"} | unknown
+    assert 'data-preview="pending"' not in alice.get("/documents").text
+
+
 def test_of_a_thousand_pages_the_first_fifty_are_drawn(app: Flask, alice: Browser) -> None:
     document = upload(alice, "long.pdf", pdf(1000, 200, 200))
     draw(app)

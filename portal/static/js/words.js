@@ -33,14 +33,15 @@ export function count(number, one, many) {
 const DAY = { day: "numeric", month: "long" };
 const CLOCK = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
 
-export function localTime(date, withTime) {
+/** In the browser's own zone, or in `zone`. */
+export function localTime(date, withTime, zone) {
   const year = date.getFullYear() === new Date().getFullYear() ? {} : { year: "numeric" };
-  const day = date.toLocaleDateString("en-GB", { ...DAY, ...year });
-  return withTime ? `${day}, ${date.toLocaleTimeString("en-GB", CLOCK)}` : day;
+  const day = date.toLocaleDateString("en-GB", { ...DAY, ...year, timeZone: zone });
+  return withTime ? `${day}, ${date.toLocaleTimeString("en-GB", { ...CLOCK, timeZone: zone })}` : day;
 }
 
-export function exactTime(date) {
-  const day = date.toLocaleDateString("en-GB", { ...DAY, year: "numeric" });
-  const clock = { ...CLOCK, second: "2-digit", timeZoneName: "short" };
+export function exactTime(date, zone) {
+  const day = date.toLocaleDateString("en-GB", { ...DAY, year: "numeric", timeZone: zone });
+  const clock = { ...CLOCK, second: "2-digit", timeZoneName: "short", timeZone: zone };
   return `${day}, ${date.toLocaleTimeString("en-GB", clock)}`;
 }

@@ -1,5 +1,6 @@
 // The list by keyboard. Nothing here is needed to use it: Tab, Space and Enter do all of it too.
 
+import * as details from "./details.js";
 import { areOn, openSheet } from "./shortcuts.js";
 import { chooseAll, deleteChosen, extendTo, isAnyChosen, rowOf, tickOf, ticks, toggle } from "./selection.js";
 
@@ -9,7 +10,7 @@ document.addEventListener("click", (event) => {
 });
 
 const OPEN = "dialog[open], details[data-menu][open], details.pop[open]";
-const PLAIN = { j: down, k: up, x: toggleHere, "/": search, u: upload, "?": openSheet };
+const PLAIN = { j: down, k: up, x: toggleHere, "/": search, u: upload, i: showDetails, "?": openSheet };
 const OTHER = { ArrowDown: down, ArrowUp: up, Enter: open, " ": toggleLink, Delete: deleteHere, Escape: clear };
 
 function pressed(event) {
@@ -85,8 +86,12 @@ function deleteHere() {
   return true;
 }
 
+function showDetails(event) {
+  return event.shiftKey ? details.enter() : details.toggle();
+}
+
 function clear() {
-  if (!isAnyChosen()) return false;
+  if (details.hasFocus() || !isAnyChosen()) return details.close();
   chooseAll(false);
   return true;
 }

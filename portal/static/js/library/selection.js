@@ -69,6 +69,7 @@ function show() {
     folders += tick.name === "folder" ? 1 : 0;
   }
   tellBar(all.length, size, folders);
+  document.dispatchEvent(new CustomEvent("library:chosen"));
 }
 
 function tellBar(total, size, folders) {
@@ -97,6 +98,9 @@ function tellBar(total, size, folders) {
   }
   tell(chosen.size ? `${part("count").textContent} selected` : "Nothing selected");
 }
+
+/** The rows that are chosen, in their order. */
+export const chosenRows = () => ticks().filter((tick) => tick.checked).map(rowOf);
 
 /** Say it to who does not see the bar, when it has changed. */
 function tell(words) {

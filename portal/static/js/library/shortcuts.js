@@ -17,6 +17,8 @@ const KEYS = [
   [["Esc"], "Select nothing"],
   [["/"], "Search"],
   [["u"], "Upload"],
+  [["i"], "Show or hide the details, in a wide window"],
+  [["Shift", "i"], "Go to the details"],
   [["?"], "Show this"],
 ];
 const TOGETHER = new Set(["Shift", "Ctrl"]);
