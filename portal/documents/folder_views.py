@@ -159,8 +159,8 @@ def _choose_page(
         here, action = "folders.choose_place_of_several", url_for("bulk.move_several")
         which = {"id": [str(each) for each in document_ids]}
     else:
-        document = access.document_for(current_user, document_id)
-        name, lies_in = document.name, access.way_to_document(current_user, document)
+        document, lies_in = access.document_and_way(current_user, document_id)
+        name = document.name
         here = "folders.choose_place_of_document"
         action = url_for("folders.move_document", document_id=document_id)
         which = {"document_id": document_id}

@@ -21,7 +21,6 @@ from documents.keeping_stage import (
     Owner,
     admin_of,
     change,
-    counting,
     folder_row,
     hold,
     let_go,
@@ -623,37 +622,6 @@ def test_trash_says_why_something_stays_and_offers_no_end(
     assert "purge_url" not in found[deed["id"]]
     assert "held_since" not in found[free["id"]]
     assert found[free["id"]]["purge_url"]
-
-
-def test_pages_ask_no_more_for_more_holds(
-    app: Flask, alice: Browser, deed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    alice.get("/trash")
-    for number in range(5):
-        trashed(alice, alice.upload(f"{number}.txt", b"x"))
-    folder = make_folder(app, "Taxes")
-    put_into(app, folder, deed)
-    with counting(app, monkeypatch) as seen:
-        assert alice.get("/trash").status_code == 200
-        trash = len(seen)
-        seen.clear()
-        alice.get("/documents")
-        listed = len(seen)
-        seen.clear()
-        alice.get(deed["url"])
-        shown = len(seen)
-        for what in ({}, {"folder_id": folder}, {"document_id": UUID(deed["id"])}):
-            hold(app, **what)
-        seen.clear()
-        alice.get("/trash")
-        assert len(seen) == trash <= 6
-        seen.clear()
-        alice.get("/documents")
-        assert len(seen) == listed <= 6
-        seen.clear()
-        alice.get(deed["url"])
-        assert len(seen) == shown
-        assert sum("legal_holds" in each for each in seen) == 1
 
 
 # On the pages of folders
