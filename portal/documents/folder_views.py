@@ -16,7 +16,7 @@ from portal.accounts.api_tokens import Scope
 from portal.documents import folders, uploads
 from portal.documents.folder_json import facts_json
 from portal.documents.folder_listing import inside
-from portal.documents.folders import FolderThere, IntoItself, Moved
+from portal.documents.folders import FolderFacts, FolderThere, IntoItself, Moved
 from portal.documents.forms import FolderForm
 from portal.documents.receiving import as_json, id_in
 from portal.errors import Invalid, NotFound, PortalError
@@ -37,10 +37,7 @@ def create() -> ResponseReturnValue:
     if refused:
         way = access.way_to(current_user, parent_id) if parent_id else []
         return refused.page("documents/folder_form.html", form=form, way=way, folder=None)
-    if wants_json():
-        return facts_json(made), 201
-    flash(f"The folder “{made.name}” is there.", "success")
-    return redirect(_list_of(made.parent), 303)
+    return _changed(made, f"The folder “{made.name}” is there.")
 
 
 @folder_pages.get("/folders/<uuid:folder_id>/rename")
@@ -61,10 +58,7 @@ def rename(folder_id: UUID) -> ResponseReturnValue:
     if refused:
         folder = {"form": form, "way": way[:-1], "folder": way[-1]}
         return refused.page("documents/folder_form.html", **folder)
-    if wants_json():
-        return facts_json(renamed), 201
-    flash(f"Renamed to “{renamed.name}”.", "success")
-    return redirect(_list_of(renamed.parent), 303)
+    return _changed(renamed, f"Renamed to “{renamed.name}”.")
 
 
 @folder_pages.get("/folders/<uuid:folder_id>/move")
@@ -83,7 +77,7 @@ def move(folder_id: UUID) -> ResponseReturnValue:
             raise
         return _choose_page(folder_id=folder_id, refusal=refusal)
     if wants_json():
-        return facts_json(folders.FolderFacts(folder_id, moved.name, moved.after)), 201
+        return facts_json(FolderFacts(folder_id, moved.name, moved.after)), 201
     _offer_undo(moved, url_for("folders.move", folder_id=folder_id), "parent")
     return redirect(_list_of(moved.before), 303)
 
@@ -106,10 +100,7 @@ def delete(folder_id: UUID) -> ResponseReturnValue:
 @open_to_tokens(Scope.DOCUMENTS_WRITE)
 def restore(folder_id: UUID) -> ResponseReturnValue:
     back = folders.restore(current_user, folder_id)
-    if wants_json():
-        return facts_json(back), 201
-    flash(f"The folder “{back.name}” is back, with all that went with it.", "success")
-    return redirect(_list_of(back.parent), 303)
+    return _changed(back, f"The folder “{back.name}” is back, with all that went with it.")
 
 
 @folder_pages.get("/documents/<uuid:document_id>/move")
@@ -192,6 +183,14 @@ def _choose_page(
         refusal=refusal,
     )
     return page, refusal.status if refusal else 200
+
+
+def _changed(folder: FolderFacts, said: str) -> ResponseReturnValue:
+    """The folder for a program; for a person the list in which it lies, and what was done."""
+    if wants_json():
+        return facts_json(folder), 201
+    flash(said, "success")
+    return redirect(_list_of(folder.parent), 303)
 
 
 def _offer_undo(moved: Moved, url: str, field: str) -> None:
