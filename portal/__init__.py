@@ -35,6 +35,7 @@ from portal.cookie import CookieSessions
 from portal.documents import intake, resumable
 from portal.documents.bulk_views import bulk
 from portal.documents.folder_views import folder_pages
+from portal.documents.moving_views import moving
 from portal.documents.retention_views import retention
 from portal.documents.versions_views import versions
 from portal.documents.views import documents
@@ -79,6 +80,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(documents)
     app.register_blueprint(previews)
     app.register_blueprint(folder_pages)
+    app.register_blueprint(moving)
     app.register_blueprint(bulk)
     app.register_blueprint(versions)
     app.register_blueprint(sharing)

@@ -220,6 +220,18 @@ def folder_for(person: Person, folder_id: uuid.UUID) -> Folder:
     return _one_folder(visible_folders(person), folder_id)
 
 
+def folders_for(person: Person, folder_ids: Sequence[uuid.UUID]) -> Sequence[Folder]:
+    """As `folder_for`, for each of several in that order, or for none."""
+    rows = db.session.scalars(
+        select(Folder).where(Folder.public_id.in_(folder_ids), visible_folders(person))
+    )
+    found = {folder.public_id: folder for folder in rows}
+    for folder_id in folder_ids:
+        if folder_id not in found:
+            raise _denied(None, folder=folder_id)
+    return [found[folder_id] for folder_id in folder_ids]
+
+
 def trashed_folder_for(person: Person, folder_id: uuid.UUID) -> Folder:
     """A folder that lies in `person`'s own trash by itself; otherwise the same `NotFound`."""
     return _one_folder(trashed_folders(person), folder_id)

@@ -186,6 +186,7 @@ BOTH = ("text/html", "application/json")
         ("/documents/{document}/move", ("text/html",)),
         ("/documents/{document}/move?at={top}", ("text/html",)),
         ("/documents/move?id={document}&at={top}", ("text/html",)),
+        ("/documents/move?id={document}&moved_folder={deep}&at={top}", ("text/html",)),
         ("/documents/{document}/preview", BOTH),
     ],
 )

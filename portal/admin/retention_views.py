@@ -12,7 +12,7 @@ from flask_login import current_user
 from portal import access, audit
 from portal.accounts.api_tokens import Scope
 from portal.admin.forms import HoldForm, ReleaseForm, RuleForm
-from portal.documents import holds, listing, retention
+from portal.documents import folder_listing, holds, listing, retention
 from portal.documents.holds import Hold
 from portal.documents.receiving import as_text
 from portal.documents.retention import Rule, Terms
@@ -130,7 +130,7 @@ def _place(owner: User, form: HoldForm) -> UUID:
 
 
 def _offer_places(form: RuleForm | HoldForm, owner: User) -> None:
-    places = [(str(place.public_id), place.path) for place in retention.places_of(owner)]
+    places = [(str(folder_id), path) for folder_id, path in folder_listing.to_choose_from(owner)]
     form.folder.choices = [("", "Everything they have"), *places]
     if form.folder.data is None:
         form.folder.data = ""

@@ -33,7 +33,7 @@ from portal.audit import reading
 from portal.audit.reading import Filters
 from portal.config import Settings
 from portal.database import transaction
-from portal.documents import folders, integrity, listing, room
+from portal.documents import folder_listing, folders, integrity, listing, room
 from portal.documents.forms import UploadForSomebodyForm
 from portal.documents.receiving import (
     answer_json,
@@ -387,6 +387,8 @@ def _directory_page(
     if wants_json():
         names = [_name_json(row, paths) for row in page.rows]
         return {"documents": names, "next": following}
+    places = [(str(folder_id), path) for folder_id, path in folder_listing.to_choose_from(owner)]
+    form.folder.choices = [("", "None: at the top"), *places]
     html = render_template(
         "admin/user_documents.html",
         user=owner,

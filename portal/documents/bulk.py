@@ -17,6 +17,14 @@ from portal.models import Document
 MOST = 500
 
 
+@dataclass(frozen=True, slots=True)
+class MovedAll:
+    """What became of everything that was moved in one go."""
+
+    documents: Sequence[Moved]
+    folders: Sequence[Moved]
+
+
 def trash(
     person: Person, document_ids: Sequence[uuid.UUID], folder_ids: Sequence[uuid.UUID] = ()
 ) -> tuple[Sequence[Document], Sequence[FolderFacts]]:
@@ -44,12 +52,18 @@ def restore(
 
 
 def move(
-    person: Person, document_ids: Sequence[uuid.UUID], folder_id: uuid.UUID | None
-) -> Sequence[Moved]:
-    """Move documents into a folder of the same person's, or to the top; as `trash`."""
-    chosen = _chosen(document_ids)
+    person: Person,
+    document_ids: Sequence[uuid.UUID],
+    folder_ids: Sequence[uuid.UUID],
+    into: uuid.UUID | None,
+) -> MovedAll:
+    """Move documents and folders into a folder of the same person's, or to the top; as `trash`."""
+    chosen = _chosen(document_ids, folder_ids)
     with transaction():
-        return [folders.move_document(person, each, folder_id) for each in chosen.documents]
+        return MovedAll(
+            documents=[folders.move_document(person, each, into) for each in chosen.documents],
+            folders=[folders.move(person, each, into) for each in chosen.folders],
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,13 @@ from portal.access import Person, Place, trashed_folders, visible_folders
 from portal.documents import listing
 from portal.documents.folders import below
 from portal.documents.listing import PAGE_SIZE, Page, Query
+from portal.documents.names import DEEPEST_PATH
 from portal.errors import BadRequest
 from portal.extensions import db
-from portal.models import Document, Folder
+from portal.models import Document, Folder, User
 
+#: Folders that a form lets one choose from.
+_MOST_OFFERED = 2000
 #: A cursor of folders begins with it; no other one can.
 _MARK = "."
 
@@ -64,6 +67,25 @@ def contents(person: Person, query: Query) -> Contents:
         return Contents(found, Page([], None), after)
     page = listing.visible(person, replace(query, cursor=""))
     return Contents(found, page, page.next_cursor)
+
+
+def to_choose_from(owner: User) -> list[tuple[uuid.UUID, str]]:
+    """The live folders of `owner` by path ("Taxes / 2026"); the oldest ones where they are many."""
+    rows = db.session.execute(
+        select(Folder.id, Folder.parent_id, Folder.public_id, Folder.name)
+        .where(Folder.owner_id == owner.id, Folder.trashed_at.is_(None))
+        .order_by(Folder.id)
+        .limit(_MOST_OFFERED)
+    ).all()
+    known = {row.id: row for row in rows}
+    offered = []
+    for row in rows:
+        way, above = [row.name], known.get(row.parent_id)
+        while above is not None and len(way) < DEEPEST_PATH:
+            way.append(above.name)
+            above = known.get(above.parent_id)
+        offered.append((row.public_id, " / ".join(reversed(way))))
+    return sorted(offered, key=lambda place: place[1].casefold())
 
 
 def in_trash(person: Person, cursor: str) -> Contents:

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from flask_wtf import FlaskForm
-from wtforms import FileField, IntegerField, MultipleFileField, StringField, TextAreaField
+from wtforms import (
+    FileField,
+    IntegerField,
+    MultipleFileField,
+    SelectField,
+    StringField,
+    TextAreaField,
+)
 from wtforms.validators import InputRequired, Length, Optional
 
 
@@ -12,6 +19,8 @@ class UploadForm(FlaskForm):
 
 
 class UploadForSomebodyForm(UploadForm):
+    #: Any of the owner's: the list may be too long to hold every one.
+    folder = SelectField("Folder", default="", validate_choice=False)
     note = TextAreaField(
         "Note",
         [Length(max=2000, message="Use at most 2,000 characters.")],

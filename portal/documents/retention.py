@@ -20,8 +20,6 @@ from portal.models import Document, Folder, RetentionRule, User, utcnow
 
 #: A hundred years.
 LONGEST_DAYS = 36_500
-#: Folders that an admin can choose from.
-MOST_FOLDERS = 2000
 #: Documents moved to the trash in one transaction, so that others get their turn.
 _BATCH = 200
 
@@ -77,14 +75,6 @@ class Rule:
         return place_in_words(self.folder_name)
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A folder as a choice: its names from the top."""
-
-    public_id: uuid.UUID
-    path: str
-
-
 def rules_of(owner: User) -> list[Rule]:
     """The rules for what `owner` has: the one for everything first, then by folder."""
     rows = db.session.execute(
@@ -94,25 +84,6 @@ def rules_of(owner: User) -> list[Rule]:
     ).all()
     rules = [_shown(rule, folder) for rule, folder in rows]
     return sorted(rules, key=lambda rule: (rule.folder_name is not None, rule.folder_name or ""))
-
-
-def places_of(owner: User) -> list[Place]:
-    """The live folders of `owner`, each with its path, at most `MOST_FOLDERS`."""
-    rows = db.session.execute(
-        select(Folder.id, Folder.parent_id, Folder.public_id, Folder.name)
-        .where(Folder.owner_id == owner.id, Folder.trashed_at.is_(None))
-        .order_by(Folder.id)
-        .limit(MOST_FOLDERS)
-    ).all()
-    known = {row.id: row for row in rows}
-    places = []
-    for row in rows:
-        names, above = [row.name], known.get(row.parent_id)
-        while above is not None and len(names) < MOST_FOLDERS:
-            names.append(above.name)
-            above = known.get(above.parent_id)
-        places.append(Place(row.public_id, " / ".join(reversed(names))))
-    return sorted(places, key=lambda place: place.path.casefold())
 
 
 def decide(admin: Person, owner: User, folder_id: uuid.UUID | None, terms: Terms) -> None:

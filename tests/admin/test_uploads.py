@@ -180,6 +180,27 @@ def test_wrong_form_is_refused_and_leaves_nothing(
     assert user_named(app, alice.email).used_bytes == 0
 
 
+def test_folder_of_the_owner_is_chosen_on_the_page(
+    app: Flask, ada: Browser, alice: Browser, bob: Browser
+) -> None:
+    path = directory_of(app, alice)
+    assert 'name="folder"' not in ada.get(path).text  # there is nothing to choose from
+    outer = alice.post_json("/folders", {"name": "Taxes"}).get_json()["id"]
+    inner = alice.post_json("/folders", {"name": "2026 <i>", "parent": outer}).get_json()["id"]
+    theirs = bob.post_json("/folders", {"name": "Bobs"}).get_json()["id"]
+    page = ada.get(path).text
+    assert f'<option value="{inner}">Taxes / 2026 &lt;i&gt;</option>' in page
+    assert theirs not in page
+    refused = ada.post(path, {"folder": inner, "note": "x" * 2001})
+    assert f'<option selected value="{inner}">' in refused.text
+    made = upload_for(app, ada, alice, folder=inner)
+    assert made["folder"] == inner
+    assert "will.pdf" in alice.get(f"/documents?folder={inner}").text
+    wrong = {"folder": theirs, "file": (BytesIO(WILL), "astray.pdf")}
+    assert ada.post(path, wrong).status_code == 404
+    assert len(stored_files(app)) == 1
+
+
 def test_note_is_as_long_as_it_may_be(app: Flask, ada: Browser, alice: Browser) -> None:
     document = upload_for(app, ada, alice, note="é" * 2000)
     assert "é" * 2000 in alice.get(document["url"]).text

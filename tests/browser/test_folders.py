@@ -98,3 +98,27 @@ def test_what_is_dropped_in_a_folder_goes_there(visit: Open, portal: LivePortal)
     expect(row(page, "in.txt")).to_be_visible()
     listed = client.get(made["url"], accept="application/json").json()
     assert [each["name"] for each in listed["documents"]] == ["in.txt"]
+
+
+def test_folders_and_documents_are_moved_together_and_taken_back(
+    visit: Open, portal: LivePortal
+) -> None:
+    client = portal.client(ALICE)
+    for name in ("Together", "Spring", "Summer"):
+        client.post_json("/folders", {"name": name})
+    client.upload_one("beside.txt", Bytes(b"some words"))
+    page = visit(ALICE).go("/documents")
+    for name in ("Spring", "Summer", "beside.txt"):
+        page.get_by_role("checkbox", name=name).check()
+    page.locator("[data-selection]").get_by_role("button", name="Move").click()
+    expect(page.get_by_role("heading", name="Move “3 things”")).to_be_visible()
+    expect(page.get_by_role("link", name="Spring")).to_have_count(0)  # into itself it cannot go
+    page.get_by_role("link", name="Together").click()
+    page.get_by_role("button", name="Move to “Together”").click()
+    expect(page.get_by_text("3 things are in “Together” now.")).to_be_visible()
+    for gone in (folder(page, "Spring"), folder(page, "Summer"), row(page, "beside.txt")):
+        expect(gone).to_have_count(0)
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text("3 things are at the top now.")).to_be_visible()
+    for back in (folder(page, "Spring"), folder(page, "Summer"), row(page, "beside.txt")):
+        expect(back).to_be_visible()

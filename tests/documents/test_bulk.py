@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from conftest import Browser
 from documents.folders_stage import folder, put_into, trash_folder
-from portal.documents import bulk, bulk_views
+from portal.documents import bulk, undo
 from portal.extensions import db
 from portal.models import Document, Folder
 from stage import NOTHING, at_once, database_dump, events, facts, program, twins
@@ -74,7 +74,7 @@ def test_one_is_called_by_its_name(alice: Browser, three: Any) -> None:
 def test_more_than_a_cookie_holds_are_deleted_without_the_button(
     alice: Browser, three: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bulk_views, "_MOST_UNDONE", 2)
+    monkeypatch.setattr(undo, "_MOST", 2)
     alice.post(DELETE, ids(*three))
     page = alice.get("/documents").text
     assert "3 documents are in the trash." in page
@@ -82,7 +82,7 @@ def test_more_than_a_cookie_holds_are_deleted_without_the_button(
 
 
 def test_cookie_holds_as_many_as_the_button_takes_back(alice: Browser) -> None:
-    many = [alice.upload(f"{number}.txt", b"x") for number in range(bulk_views._MOST_UNDONE)]
+    many = [alice.upload(f"{number}.txt", b"x") for number in range(undo._MOST)]
     answer = alice.post(DELETE, ids(*many))
     cookie = answer.headers["Set-Cookie"]
     assert len(cookie) < 4000
@@ -230,6 +230,59 @@ def test_move_without_a_place_is_a_mistake(
     assert placed(app)["one.txt"] == "Taxes"
 
 
+def test_folders_are_moved_with_the_documents_beside_them(
+    app: Flask, alice: Browser, three: Any
+) -> None:
+    taxes, house, target = (folder(app, alice, name) for name in ("Taxes", "House", "Target"))
+    put_into(app, three[0], taxes)
+    chosen = {**ids(three[1]), "moved_folder": [taxes, house]}
+    answer = alice.post_json(MOVE, {**chosen, "folder": target})
+    assert answer.status_code == 201
+    moved = answer.get_json()
+    assert [each["name"] for each in moved["documents"]] == ["two.txt"]
+    assert {(each["name"], each["parent"]) for each in moved["folders"]} == {
+        ("Taxes", target),
+        ("House", target),
+    }
+    assert placed(app) == {"one.txt": "Taxes", "two.txt": "Target", "three.txt": None}
+    assert alice.post(MOVE, {**chosen, "folder": "", "from": target}).status_code == 303
+    page = alice.get(f"/documents?folder={target}").text
+    assert "3 things are at the top now." in page
+    form = re.search(r'<form [^>]*action="/documents/move">.*?</form>', page, re.DOTALL)
+    assert form
+    fields = {
+        name: re.findall(rf'name="{name}" value="([^"]*)"', form[0])
+        for name in ("id", "moved_folder", "folder")
+    }
+    assert fields["folder"] == [target]
+    assert alice.post(MOVE, fields).status_code == 303
+    assert placed(app)["two.txt"] == "Target"
+    assert "3 things are in “Target” now." in alice.get("/documents").text
+
+
+def test_folders_that_cannot_all_be_moved_stay_all(
+    app: Flask, alice: Browser, bob: Browser, three: Any
+) -> None:
+    taxes, house, other = (folder(app, alice, name) for name in ("Taxes", "House", "Other"))
+    inner = alice.post_json("/folders", {"name": "House", "parent": taxes}).get_json()["id"]
+    theirs = folder(app, bob, "Theirs")
+    for into, moved, status in (
+        (inner, [house, taxes], 409),  # into itself
+        (taxes, [house], 409),  # where there is one of that name
+        (other, [house, theirs], 404),
+        (theirs, [house], 404),
+    ):
+        fields = {**ids(three[0]), "moved_folder": moved, "folder": into}
+        assert alice.post_json(MOVE, fields).status_code == status
+        answer = alice.post(MOVE, fields)
+        assert answer.status_code == status
+        if status == 409:  # asked for another place, with all that was chosen
+            assert 'role="alert"' in answer.text
+            assert "Cancel" in answer.text
+    assert placed(app)["one.txt"] is None
+    assert "House" in alice.get("/documents").text
+
+
 def test_programs_need_the_right_to_write(alice: Browser, three: Any) -> None:
     reader, writer = program(alice, "documents:read"), program(alice, "documents:write")
     for path in (DELETE, RESTORE, MOVE):
@@ -262,3 +315,7 @@ def test_place_for_several_is_chosen_on_a_page(alice: Browser, bob: Browser, thr
     assert page.count('name="id"') == 3
     assert bob.get(f"/documents/move?{query}").status_code == 404
     assert alice.get("/documents/move").status_code == 404
+    page = alice.get(f"/documents/move?{query}&moved_folder={made['id']}").text
+    assert "Move “4 things”" in page
+    assert "There are no folders in here." in page  # into itself it cannot go
+    assert bob.get(f"/documents/move?moved_folder={made['id']}").status_code == 404

@@ -11,6 +11,7 @@ import http.client
 import json
 import re
 import secrets
+import ssl
 import time
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -70,14 +71,22 @@ class Answer:
 class Client:
     """One person's (or nobody's) connection; opens a new one when the old one has ended."""
 
-    def __init__(self, url: str, timeout: float = 60) -> None:
+    def __init__(
+        self, url: str, timeout: float = 60, context: ssl.SSLContext | None = None
+    ) -> None:
         parts = urlsplit(url)
         assert parts.hostname == "127.0.0.1", "tests talk to this machine alone"
         self.url = url
         self.cookies: dict[str, str] = {}
         self._token = ""
         self._last_used = time.monotonic()
-        self._connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout)
+        self._connection = (
+            http.client.HTTPSConnection(
+                parts.hostname, parts.port, timeout=timeout, context=context
+            )
+            if parts.scheme == "https"
+            else http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout)
+        )
 
     def open(
         self,
@@ -150,10 +159,15 @@ class Client:
 
     # -- Signing in ----------------------------------------------------------------------------
 
+    def _is_signed_in(self) -> bool:
+        return any(
+            self.cookies.get(prefix + "portal_session") for prefix in ("", "__Host-", "__Secure-")
+        )
+
     def token(self) -> str:
         """The CSRF token of this session."""
         if not self._token:
-            page = self.get("/account" if self.cookies.get("portal_session") else "/login")
+            page = self.get("/account" if self._is_signed_in() else "/login")
             if page.status == 302:
                 page = self.get("/login")
             found = re.search(r'name="csrf[-_]token" (?:content|value)="([^"]+)"', page.text)

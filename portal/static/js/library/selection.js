@@ -87,8 +87,9 @@ function tellBar(total, size, folders) {
   bar.classList.add("floats");
   part("clear").hidden = false;
   part("all").hidden = chosen.size === total;
-  // A link is to one document, and folders are moved one by one.
-  part("share").hidden = part("move").hidden = folders > 0;
+  // A link is to one document.
+  part("share").hidden = folders > 0;
+  part("move").hidden = false;
   const head = document.querySelector("[data-selectable] thead .tick");
   if (head) {
     head.checked = total > 0 && chosen.size === total;
@@ -153,7 +154,9 @@ function pointed(event) {
 
 /** To a page that asks what is needed for those that are chosen. */
 function goTo(page) {
-  const query = new URLSearchParams([...chosen].map((id) => ["id", id]));
+  const ticked = ticks().filter((tick) => tick.checked);
+  // On such a page, `folder` is a place to go to.
+  const query = new URLSearchParams(ticked.map((tick) => [tick.name === "folder" ? "moved_folder" : "id", tick.value]));
   location.assign(`${page}?${query}`);
 }
 

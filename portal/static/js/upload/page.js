@@ -32,7 +32,8 @@ if (form()) {
 /** Begin a batch that goes where the form says; answers what takes its files. */
 function batchOf() {
   const from = form();
-  const { owner, folder, maxBytes, rules } = from.dataset;
+  const { owner, maxBytes, rules } = from.dataset;
+  const folder = from.elements.folder?.value ?? from.dataset.folder;
   const note = from.elements.note?.value.trim() ?? "";
   const batch = new queue.Batch({ owner, folder, note, mostBytes: Number(maxBytes) || Infinity, rules });
   return (files) => queue.add(batch, files);
