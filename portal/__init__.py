@@ -10,7 +10,6 @@ from datetime import timedelta
 from typing import Any
 
 from flask import Flask
-from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from portal import (
@@ -24,7 +23,6 @@ from portal import (
     logs,
     presentation,
     questions,
-    site,
     storage,
 )
 from portal.accounts.views import accounts
@@ -75,8 +73,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     answers.init_app(app)
     gate.init_app(app, settings)
     refusals.init_app(app)
-    presentation.init_app(app)
-    _name_the_site(app, settings)
+    presentation.init_app(app, settings)
 
     app.register_blueprint(health)
     app.register_blueprint(accounts)
@@ -134,12 +131,3 @@ def _configure(app: Flask, settings: Settings) -> None:
     login_manager.session_protection = None
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
-
-
-def _name_the_site(app: Flask, settings: Settings) -> None:
-    @app.context_processor
-    def site_name() -> dict[str, object]:
-        try:
-            return {"site_name": site.name(settings)}
-        except SQLAlchemyError:  # the page that says so needs a name too
-            return {"site_name": settings.site_name}

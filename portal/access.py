@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from flask import current_app
 from sqlalchemy import (
+    CTE,
     Boolean,
     ColumnElement,
     Integer,
@@ -169,6 +170,22 @@ def document_for(person: Person, document_id: uuid.UUID) -> Document:
     return _one_document(visible_documents(person), document_id)
 
 
+def document_and_way(person: Person, document_id: uuid.UUID) -> tuple[Document, Sequence[Place]]:
+    """As `document_for`, with the folders it lies in, the outermost first; in one query."""
+    wanted = and_(Document.public_id == document_id, visible_documents(person))
+    lies_in = select(Document.folder_id).where(wanted).scalar_subquery()
+    way = _way(and_(Folder.id == lies_in, visible_folders(person)))
+    rows = db.session.execute(
+        select(Document, way.c.id, way.c.public_id, way.c.name)
+        .outerjoin(way, true())
+        .where(wanted)
+        .order_by(way.c.steps.desc())
+    ).all()
+    if not rows:
+        raise _denied(document_id)
+    return rows[0].Document, [Place(*row[1:]) for row in rows if row.id is not None]
+
+
 def documents_for(person: Person, document_ids: Sequence[uuid.UUID]) -> Sequence[Document]:
     """As `document_for`, for each of several in that order, or for none."""
     rows = db.session.scalars(
@@ -242,7 +259,7 @@ def way_to(person: Person, folder_id: uuid.UUID) -> Sequence[Place]:
 
     Raises the `NotFound` of `folder_for`.
     """
-    way = _way(and_(Folder.public_id == folder_id, visible_folders(person)))
+    way = _places(_way(and_(Folder.public_id == folder_id, visible_folders(person))))
     if not way:
         raise _denied(None, folder=folder_id)
     return way
@@ -250,7 +267,7 @@ def way_to(person: Person, folder_id: uuid.UUID) -> Sequence[Place]:
 
 def way_to_document(person: Person, document: Document) -> Sequence[Place]:
     """The folders a document lies in, the outermost first; none at the top."""
-    return _way(and_(Folder.id == document.folder_id, visible_folders(person)))
+    return _places(_way(and_(Folder.id == document.folder_id, visible_folders(person))))
 
 
 def folder_of(owner: Owner, folder_id: uuid.UUID) -> Place:
@@ -264,11 +281,15 @@ def folder_of(owner: Owner, folder_id: uuid.UUID) -> Place:
     return Place(*row)
 
 
-def _way(condition: ColumnElement[bool]) -> Sequence[Place]:
+def _way(condition: ColumnElement[bool]) -> CTE:
+    """The folder that meets `condition` and those it lies in, each so many `steps` further up."""
     columns = (Folder.id, Folder.public_id, Folder.name, Folder.parent_id)
     way = select(*columns, literal(0).label("steps")).where(condition).cte(recursive=True)
     further = select(*columns, way.c.steps + 1).join(way, Folder.id == way.c.parent_id)
-    way = way.union_all(further)
+    return way.union_all(further)
+
+
+def _places(way: CTE) -> Sequence[Place]:
     found = db.session.execute(
         select(way.c.id, way.c.public_id, way.c.name).order_by(way.c.steps.desc())
     )

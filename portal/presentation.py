@@ -10,8 +10,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from flask import Flask, has_request_context
 from flask_login import current_user
 from markupsafe import Markup
+from sqlalchemy.exc import SQLAlchemyError
 
-from portal.config import is_loopback
+from portal import site
+from portal.config import Settings, is_loopback
+from portal.errors import PortalError
 
 _UNITS = ("kB", "MB", "GB", "TB", "PB")
 _MONTHS = (
@@ -190,13 +193,20 @@ def day(value: datetime | date | None) -> Markup:
     return _for_reader(value, with_time=False)
 
 
-def init_app(app: Flask) -> None:
-    """Give templates the filters `filesize`, `moment`, `day` and the function `media_kind`."""
+def init_app(app: Flask, settings: Settings) -> None:
+    """Give templates `site_name`, the filters `filesize`, `moment`, `day`, and `media_kind`."""
     app.jinja_env.filters["filesize"] = filesize
     app.jinja_env.filters["moment"] = moment
     app.jinja_env.filters["day"] = day
     app.jinja_env.globals["media_kind"] = media_kind
     app.jinja_env.tests["of_this_machine"] = of_this_machine
+
+    @app.context_processor
+    def site_name() -> dict[str, object]:
+        try:
+            return {"site_name": site.name(settings, getattr(current_user, "site_name", None))}
+        except (PortalError, SQLAlchemyError):  # the page that says so needs a name too
+            return {"site_name": settings.site_name}
 
 
 def _for_reader(value: datetime | None, *, with_time: bool) -> Markup:

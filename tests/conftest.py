@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import hypothesis
 import pytest
@@ -21,11 +21,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 from jinja2 import BytecodeCache
 from jinja2.bccache import Bucket
-from sqlalchemy import text
+from sqlalchemy import Engine, event, text
 from werkzeug.test import TestResponse
 
 from portal import assets, create_app, database
 from portal.accounts import people
+from portal.compiled import Compiled
 from portal.config import Settings
 from portal.extensions import db
 from portal.models import Role, User
@@ -215,6 +216,35 @@ def _empty_postgresql() -> None:
 def app(make_app: Any) -> Flask:
     app: Flask = make_app()
     return app
+
+
+class Asked(NamedTuple):
+    """A statement that a database was asked, and what was put into it."""
+
+    text: str
+    parameters: Any
+
+
+@pytest.fixture
+def statements(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Asked]]:
+    """Every statement from now on, through SQLAlchemy and beside it, of whatever app."""
+    asked: list[Asked] = []
+
+    def executed(_connection: Any, _cursor: Any, text: str, parameters: Any, *_more: Any) -> None:
+        asked.append(Asked(text, parameters))
+
+    def beside(method: Any) -> Any:
+        def listen(self: Compiled, driver: Any, facts: Any) -> Any:
+            asked.append(Asked(self._text, facts))
+            return method(self, driver, facts)
+
+        return listen
+
+    for name in ("fetch_one", "run", "insert"):
+        monkeypatch.setattr(Compiled, name, beside(getattr(Compiled, name)))
+    event.listen(Engine, "before_cursor_execute", executed)
+    yield asked
+    event.remove(Engine, "before_cursor_execute", executed)
 
 
 class Client(FlaskClient):

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
-import psycopg
 import pytest
 from flask import Flask
-from sqlalchemy import event, select, update
+from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
-from conftest import DEED, PASSWORD, Browser, user_named
-from portal import audit, database
+from conftest import DEED, PASSWORD, Asked, Browser, user_named
+from portal import audit
 from portal.accounts import api_tokens, people, throttle
 from portal.accounts.api_tokens import Scope
 from portal.accounts.policies import TwoFactor
@@ -53,35 +50,8 @@ BODY = form([field_part("name", "x"), file_part(b"bytes")])
 TRACES = ("audit_events", "audit_head", "throttles")
 
 
-@contextmanager
-def statements(app: Flask) -> Iterator[list[str]]:
-    """What the drivers of the database are told meanwhile, by whomever."""
-    database.close(app)  # connections opened from now on are listened to
-    heard: list[str] = []
-
-    class Listening(psycopg.Cursor[Any]):
-        def execute(self, query: Any, *args: Any, **kwargs: Any) -> Any:
-            heard.append(str(query))
-            return super().execute(query, *args, **kwargs)
-
-    def listen(connection: Any, _record: object) -> None:
-        if hasattr(connection, "set_trace_callback"):
-            connection.set_trace_callback(heard.append)
-        else:
-            connection.cursor_factory = Listening
-
-    with app.app_context():
-        engine = db.engine
-    event.listen(engine, "connect", listen)
-    try:
-        yield heard
-    finally:
-        event.remove(engine, "connect", listen)
-        database.close(app)
-
-
-def _about(heard: list[str], table: str) -> list[str]:
-    return [each for each in heard if re.search(rf"\b(FROM|JOIN|UPDATE) {table}\b", each)]
+def _about(statements: list[Asked], table: str) -> list[Asked]:
+    return [s for s in statements if re.search(rf"\b(FROM|JOIN|UPDATE) {table}\b", s.text)]
 
 
 def is_refused(response: TestResponse) -> bool:
@@ -654,44 +624,42 @@ def test_of_those_who_come_at_once_one_notes_its_use(app: Flask, alice: Browser)
 # What it costs
 
 
-def test_one_query_finds_session_and_user(app: Flask, alice: Browser) -> None:
-    with statements(app) as heard:
-        alice.get("/")
-        del heard[:]
-        assert alice.get("/").status_code == 302
-        assert len(heard) == 1, heard
-        assert len(_about(heard, "sessions")) == len(_about(heard, "users")) == 1
+def test_one_query_finds_session_and_user(alice: Browser, statements: list[Asked]) -> None:
+    alice.get("/")
+    statements.clear()
+    assert alice.get("/").status_code == 302
+    assert len(statements) == 1, statements
+    assert len(_about(statements, "sessions")) == len(_about(statements, "users")) == 1
 
 
-def test_one_query_finds_token_and_user(app: Flask, alice: Browser) -> None:
+def test_one_query_finds_token_and_user(alice: Browser, statements: list[Asked]) -> None:
     script = program(alice, "documents:read")
-    with statements(app) as heard:
-        script.open("/nothing")
-        del heard[:]
-        assert script.open("/nothing").status_code == 404
-        assert len(heard) == 1, heard
-        assert len(_about(heard, "api_tokens")) == len(_about(heard, "users")) == 1
+    script.open("/nothing")
+    statements.clear()
+    assert script.open("/nothing").status_code == 404
+    assert len(statements) == 1, statements
+    assert len(_about(statements, "api_tokens")) == len(_about(statements, "users")) == 1
 
 
 def test_no_route_asks_a_second_time_who_is_there(
-    app: Flask, ada: Browser, deed: dict[str, Any]
+    app: Flask, ada: Browser, deed: dict[str, Any], statements: list[Asked]
 ) -> None:
     own = ada.upload()
     script = program(ada, *Scope)
     ada.get("/")
     script.open("/nothing")
-    with statements(app) as heard:
-        for endpoint, path, methods in addresses(app, own["id"]):
-            if "GET" in methods and endpoint not in PUBLIC:
-                for who, table in ((ada.get, "sessions"), (script.open, "api_tokens")):
-                    del heard[:]
-                    who(path).close()
-                    # Pages that list tokens or sessions ask for those besides.
-                    if path in {"/account/tokens", "/account/sessions"}:
-                        continue
-                    if not path.startswith("/admin/users/"):
-                        assert len(_about(heard, table)) == 1, (path, heard)
-                    assert len(_about(heard, "sessions")) == (table == "sessions"), (path, heard)
+    for endpoint, path, methods in addresses(app, own["id"]):
+        if "GET" in methods and endpoint not in PUBLIC:
+            for who, table in ((ada.get, "sessions"), (script.open, "api_tokens")):
+                statements.clear()
+                who(path).close()
+                # Pages that list tokens or sessions ask for those besides.
+                if path in {"/account/tokens", "/account/sessions"}:
+                    continue
+                about_sessions = len(_about(statements, "sessions"))
+                if not path.startswith("/admin/users/"):
+                    assert len(_about(statements, table)) == 1, (path, statements)
+                assert about_sessions == (table == "sessions"), (path, statements)
 
 
 def test_refused_upload_of_a_program_leaves_no_file(app: Flask, alice: Browser) -> None:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portal import assets, presentation
+from portal.config import Settings
 from portal.presentation import filesize, media_kind, of_this_machine, time_element
 
 MARCH = datetime(2026, 3, 3, 14, 2, 5, tzinfo=UTC)
@@ -133,7 +134,7 @@ def test_an_unknown_zone_is_utc(name: str | None) -> None:
 @pytest.fixture
 def app() -> Flask:
     app = Flask(__name__)
-    presentation.init_app(app)
+    presentation.init_app(app, Settings(site_name="Files of the house"))
     return app
 
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from flask_login import UserMixin
-from sqlalchemy import LargeBinary, and_, bindparam, delete, exists, or_, select, update
+from sqlalchemy import LargeBinary, and_, bindparam, delete, exists, func, or_, select, update
 
-from portal import audit, browsers
+from portal import audit, browsers, site
 from portal.accounts import known_devices
 from portal.config import Settings
 from portal.database import transaction
@@ -59,6 +59,8 @@ class SignedIn(UserMixin):
     #: When they last proved who they are in this session.
     proved_at: datetime
     has_second_factor: bool
+    #: What the portal is called, as chosen at set-up: every page says it.
+    site_name: str
     token: str
     #: The admins ask for a second factor, and this person has none yet.
     owes_second_factor: bool = False
@@ -236,6 +238,7 @@ _BY_TOKEN = Question(
         Session.last_seen_at,
         Session.proved_at,
         Session.has_second_factor,
+        func.coalesce(site.CHOSEN, ""),
         Session.is_remembered,
         OWES_SECOND_FACTOR.label("owes_second_factor"),
     )

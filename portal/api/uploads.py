@@ -25,11 +25,10 @@ from portal.accounts.api_tokens import Scope
 from portal.config import Settings
 from portal.documents import resumable
 from portal.documents.pieces import CHECKSUMS, Checksum, Piece
-from portal.documents.receiving import as_text, id_in
+from portal.documents.receiving import as_text, id_in, same_name_in
 from portal.documents.resumable import Announcement, Progress
-from portal.errors import BadRequest, Invalid, PortalError
+from portal.errors import BadRequest, PortalError
 from portal.gate import SAFE_METHODS, open_to_tokens
-from portal.models import SameName
 from portal.request import PortalRequest
 from portal.storage import delivery
 
@@ -87,8 +86,10 @@ def say_version(response: Response) -> Response:
 
 
 @api.route("/uploads", methods=["OPTIONS"])
+@api.route("/uploads/<uuid:upload_id>", methods=["OPTIONS"])
 @open_to_tokens(Scope.DOCUMENTS_WRITE)
-def abilities() -> ResponseReturnValue:
+def abilities(**_address: UUID) -> ResponseReturnValue:
+    """The same for every address, whether there is such an upload or not."""
     return Response(
         status=204,
         headers={
@@ -114,7 +115,7 @@ def announce() -> ResponseReturnValue:
         folder_id=id_in(said.get("folder", "")),
         path=said.get("path", ""),
         note=said.get("note", ""),
-        same_name=_same_name(said.get("same_name", "")),
+        same_name=same_name_in(said.get("same_name", "")),
     )
     owner = access.may_upload_to(person, id_in(said.get("owner", "")) or person.public_id)
     piece = _piece() if request.mimetype == PIECE_TYPE else None
@@ -246,14 +247,6 @@ def _decoded(encoded: str) -> bytes:
         return base64.b64decode(encoded.strip(), validate=True)
     except (binascii.Error, ValueError) as error:
         raise BadRequest("What should be in Base64 is not.") from error
-
-
-def _same_name(text: str) -> SameName:
-    try:
-        return SameName(text or SameName.KEEP_BOTH)
-    except ValueError:
-        problem = f"Choose one of {', '.join(SameName)}."
-        raise Invalid(problem, errors={"same_name": problem}) from None
 
 
 def _settings() -> Settings:

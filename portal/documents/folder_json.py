@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from flask import url_for
 
 from portal.documents.folder_listing import FolderRow
 from portal.documents.folders import FolderFacts
+from portal.documents.keeping import Keeping
 from portal.documents.receiving import as_text
 
 
@@ -25,15 +26,32 @@ def row_json(row: FolderRow) -> dict[str, Any]:
     return {**facts, "size": row.size_bytes, "documents": row.documents}
 
 
-def trashed_json(row: FolderRow, keep: timedelta) -> dict[str, Any]:
+def trashed_json(row: FolderRow, keep: timedelta, why: Keeping) -> dict[str, Any]:
     """A folder in the trash, with what can be done with it there."""
     facts = row_json(row)
     del facts["url"]
-    if row.trashed_at is not None:
-        facts["trashed_at"] = as_text(row.trashed_at)
-        facts["purge_at"] = as_text(row.trashed_at + keep)
-    facts["restore_url"] = url_for("folders.restore", folder_id=row.public_id)
-    facts["purge_url"] = url_for("documents.purge", document_id=row.public_id)
+    restore_url = url_for("folders.restore", folder_id=row.public_id)
+    return {**facts, **trash_facts(row.public_id, row.trashed_at, keep, why, restore_url)}
+
+
+def trash_facts(
+    thing_id: uuid.UUID,
+    trashed_at: datetime | None,
+    keep: timedelta,
+    why: Keeping,
+    restore_url: str,
+) -> dict[str, Any]:
+    """What the trash says of a document or folder: until when it lies there, and why it stays."""
+    facts = {"restore_url": restore_url}
+    if trashed_at is not None:
+        facts["trashed_at"] = as_text(trashed_at)
+        facts["purge_at"] = as_text(trashed_at + keep)
+    if why.held_since:
+        facts["held_since"] = as_text(why.held_since)
+    if why.kept_until:
+        facts["kept_until"] = as_text(why.kept_until)
+    if not why.must_stay:
+        facts["purge_url"] = url_for("documents.purge", document_id=thing_id)
     return facts
 
 

@@ -13,7 +13,7 @@ from portal.access import Place
 from portal.accounts.api_tokens import Scope
 from portal.documents import folders
 from portal.documents.folder_json import facts_json
-from portal.documents.folders import FolderThere
+from portal.documents.folders import FolderFacts, FolderThere
 from portal.documents.forms import FolderForm
 from portal.documents.receiving import id_in
 from portal.forms import check, filling
@@ -33,10 +33,7 @@ def create() -> ResponseReturnValue:
     if refused:
         way = access.way_to(current_user, parent_id) if parent_id else []
         return refused.page("documents/folder_form.html", form=form, way=way, folder=None)
-    if wants_json():
-        return facts_json(made), 201
-    flash(f"The folder “{made.name}” is there.", "success")
-    return redirect(_list_of(made.parent), 303)
+    return _changed(made, f"The folder “{made.name}” is there.")
 
 
 @folder_pages.get("/folders/<uuid:folder_id>/rename")
@@ -57,10 +54,7 @@ def rename(folder_id: UUID) -> ResponseReturnValue:
     if refused:
         folder = {"form": form, "way": way[:-1], "folder": way[-1]}
         return refused.page("documents/folder_form.html", **folder)
-    if wants_json():
-        return facts_json(renamed), 201
-    flash(f"Renamed to “{renamed.name}”.", "success")
-    return redirect(_list_of(renamed.parent), 303)
+    return _changed(renamed, f"Renamed to “{renamed.name}”.")
 
 
 @folder_pages.post("/folders/<uuid:folder_id>/delete")
@@ -81,10 +75,15 @@ def delete(folder_id: UUID) -> ResponseReturnValue:
 @open_to_tokens(Scope.DOCUMENTS_WRITE)
 def restore(folder_id: UUID) -> ResponseReturnValue:
     back = folders.restore(current_user, folder_id)
+    return _changed(back, f"The folder “{back.name}” is back, with all that went with it.")
+
+
+def _changed(folder: FolderFacts, said: str) -> ResponseReturnValue:
+    """The folder for a program; for a person the list in which it lies, and what was done."""
     if wants_json():
-        return facts_json(back), 201
-    flash(f"The folder “{back.name}” is back, with all that went with it.", "success")
-    return redirect(_list_of(back.parent), 303)
+        return facts_json(folder), 201
+    flash(said, "success")
+    return redirect(_list_of(folder.parent), 303)
 
 
 def _list_of(place: Place | None) -> str:

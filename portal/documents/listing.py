@@ -70,6 +70,7 @@ class Row:
     uploaded_at: datetime
     trashed_at: datetime | None
     uploaded_by_name: str
+    sha256: bytes
     #: What is known of its bytes and malware, as it counts now.
     scan: Scan
     #: How far its pictures are.
@@ -167,31 +168,18 @@ def name_in_directory(owner: User, document_id: uuid.UUID) -> str:
     return name
 
 
-def as_stored(page: Page) -> list[Stored]:
-    """The rows of a page with the hashes of their bytes, which the pages do not show."""
-    found = db.session.execute(
-        select(Document.public_id, Version.sha256)
-        .join(Version, Version.document_id == Document.id)
-        .where(
-            Version.number == Document.version,
-            Document.public_id.in_([row.public_id for row in page.rows]),
-        )
+def as_stored(row: Row) -> Stored:
+    """A row as programs know a document."""
+    return Stored(
+        public_id=row.public_id,
+        name=row.name,
+        size_bytes=row.size_bytes,
+        sha256=row.sha256,
+        media_type=row.media_type,
+        uploaded_at=row.uploaded_at,
+        scan=row.scan,
+        folder=row.folder.public_id if row.folder else None,
     )
-    hashes = {row.public_id: row.sha256 for row in found}
-    return [
-        Stored(
-            public_id=row.public_id,
-            name=row.name,
-            size_bytes=row.size_bytes,
-            sha256=hashes[row.public_id],
-            media_type=row.media_type,
-            uploaded_at=row.uploaded_at,
-            scan=row.scan,
-            folder=row.folder.public_id if row.folder else None,
-        )
-        for row in page.rows
-        if row.public_id in hashes  # deleted for ever at this moment
-    ]
 
 
 def _page(allowed: ColumnElement[bool], query: Query, *, in_place: bool = False) -> Page:
@@ -244,7 +232,7 @@ def _facts_of(chosen: Select[Any]) -> Select[Any]:
         .correlate(Document)
         .scalar_subquery()
     )
-    return (
+    facts: Select[Any] = (
         select(
             Document.public_id,
             Document.name,
@@ -254,6 +242,7 @@ def _facts_of(chosen: Select[Any]) -> Select[Any]:
             Document.trashed_at,
             uploader.name.label("uploader_name"),
             Version.scan,
+            Version.sha256,
             PreviewState.state.label("drawing"),
             links.label("link_count"),
             Folder.id.label("folder_row"),
@@ -264,12 +253,11 @@ def _facts_of(chosen: Select[Any]) -> Select[Any]:
         )
         .join(page, page.c.id == Document.id)
         .join(uploader, uploader.id == Document.uploaded_by_id)
-        .outerjoin(
-            Version, and_(Version.document_id == Document.id, Version.number == Document.version)
-        )
+        .join(Version, and_(Version.document_id == Document.id, Version.number == Document.version))
         .outerjoin(PreviewState, PreviewState.version_id == Version.id)
         .outerjoin(Folder, and_(Folder.id == Document.folder_id, Folder.trashed_at.is_(None)))
     )
+    return facts
 
 
 def _row(facts: Any) -> Row:
@@ -283,7 +271,8 @@ def _row(facts: Any) -> Row:
         uploaded_at=facts.uploaded_at,
         trashed_at=facts.trashed_at,
         uploaded_by_name=facts.uploader_name,
-        scan=scan_state(facts.scan or Scan.NONE),
+        sha256=facts.sha256,
+        scan=scan_state(facts.scan),
         drawing=_drawing(facts.drawing, facts.media_type),
         link_count=facts.link_count,
         row_id=facts.id,

@@ -52,10 +52,10 @@ def move_folder(folder_id: UUID) -> ResponseReturnValue:
 
 @moving.get("/documents/<uuid:document_id>/move")
 def choose_for_document(document_id: UUID) -> ResponseReturnValue:
-    document = access.document_for(current_user, document_id)
+    document, lies_in = access.document_and_way(current_user, document_id)
     load = _Load(
         document.name,
-        access.way_to_document(current_user, document),
+        lies_in,
         endpoint="moving.choose_for_document",
         chosen={"document_id": document_id},
         action=url_for("moving.move_document", document_id=document_id),

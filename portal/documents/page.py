@@ -15,7 +15,6 @@ from portal.config import Settings
 from portal.documents import claims, keeping, room, versions
 from portal.documents.forms import RenameForm, VersionForm
 from portal.forms import Refused
-from portal.previews import showing
 from portal.sharing import links
 from portal.sharing.forms import LinkForm
 
@@ -34,10 +33,10 @@ def document_page(
     refused: Refused | None = None,
 ) -> ResponseReturnValue:
     """Answer with the page, or with it once more around a refused form."""
-    document = access.document_for(current_user, document_id)
+    document, way = access.document_and_way(current_user, document_id)
     below = version_number(request.args.get("below", ""))
-    found = versions.history(document, below, VERSIONS + 1)
-    newest = found[0] if below is None else versions.history(document, most=1)[0]
+    newest, *older = versions.history(document, below, VERSIONS + 2)
+    found = [newest, *older] if below is None else older
     shown = {
         "public_id": document.public_id,
         "name": document.name,
@@ -61,8 +60,8 @@ def document_page(
     link_form.password.flags.required = settings.share_password_required
     context = {
         "document": shown,
-        "preview": showing.look(newest.blob, newest.media_type),
-        "way": access.way_to_document(current_user, document),
+        "preview": newest.preview,
+        "way": way,
         "keeping": keeping.of_document(document),
         "activity": reading.activity_of_document(document_id),
         "links": links.live_of_document(current_user, document_id),

@@ -74,11 +74,7 @@ def receive_all(note: str = "", document_id: UUID | None = None) -> Outcome:
     if not files:
         problem = "Choose at least one file."
         raise Invalid(problem, errors={"file": problem})
-    try:
-        same_name = SameName(here.form.get("same_name") or SameName.KEEP_BOTH)
-    except ValueError:
-        problem = f"Choose one of {', '.join(SameName)}."
-        raise Invalid(problem, errors={"same_name": problem}) from None
+    same_name = same_name_in(here.form.get("same_name", ""))
     reception = here.file_sink
     if not isinstance(reception, Reception):
         raise TypeError("a view that takes files without saying so")
@@ -155,6 +151,18 @@ def id_in(text: str) -> UUID | None:
         return UUID(text) if text else None
     except ValueError:
         raise NotFound from None
+
+
+def same_name_in(text: str) -> SameName:
+    """What becomes of a name that is taken, both being kept where nothing is said.
+
+    Raises `Invalid` for what is none of the choices.
+    """
+    try:
+        return SameName(text or SameName.KEEP_BOTH)
+    except ValueError:
+        problem = f"Choose one of {', '.join(SameName)}."
+        raise Invalid(problem, errors={"same_name": problem}) from None
 
 
 def as_text(moment: datetime) -> str:

@@ -36,7 +36,7 @@ from portal.access import Owner, Person, Sending
 from portal.compiled import Compiled
 from portal.config import Settings
 from portal.database import let_go, transaction
-from portal.documents import folders, intake, names, pieces, room, uploads
+from portal.documents import folders, intake, media_types, names, pieces, room, uploads
 from portal.documents.intake import Intent
 from portal.documents.pieces import OtherOffset, Piece
 from portal.errors import (
@@ -51,7 +51,7 @@ from portal.errors import (
 )
 from portal.extensions import db
 from portal.models import OpenUpload, Role, SameName, User, UtcDateTime, utcnow
-from portal.storage import Growing, Overtaken
+from portal.storage import HEAD_BYTES, Growing, Overtaken
 
 #: How long a stored one can still be asked about: the answer to its last piece may be lost.
 REMEMBERED = timedelta(days=1)
@@ -143,21 +143,26 @@ def append(
     """Take a piece that begins at `offset`; with the last one the upload is stored.
 
     What came of it is kept, even where this raises: `OtherOffset`, `PieceCut`, `NoSpace`, `Busy`.
-    Of a piece with a checksum all is kept or nothing (`ChecksumMismatch`).
+    Of a piece with a checksum all is kept or nothing (`ChecksumMismatch`). Where the beginning
+    says that it is not what its name says, and that is refused, it is given up at once.
     """
     sending = _living(person, upload_id)
-    access.may_upload_to(person, sending.owner_id)
+    owner = access.may_upload_to(person, sending.owner_id)
     let_go()
     waits_until = utcnow() + pieces.LIFETIME  # or a little longer: each piece puts the end off
     growing = storage.current().grow(sending.blob)
     try:
         size = pieces.take(_look_again(person, sending, growing), growing, offset, piece)
+        # Once, when the beginning is complete: the rest need not come to tell what it is.
+        head = growing.head() if offset < HEAD_BYTES <= size else b""
     except Overtaken:
         raise OtherOffset from None
     finally:
         growing.close()
     if size == sending.length_bytes:
         return _finish(person, sending, settings)
+    if head:
+        _judge(owner, sending, head, settings)
     return _progress(replace(sending, expires_at=waits_until), size)
 
 
@@ -378,12 +383,25 @@ def _finish(person: Person, sending: Sending, settings: Settings) -> Progress:
     except (NoSpace, Busy, NotFound):
         raise  # it waits: for room, for a turn, for the account to be let in again
     except UploadRejected as refusal:
-        _forget(sending)
-        uploads.note_refusal(owner, sending.name, refusal)
+        _refuse(owner, sending, refusal)
         raise
     finally:
         growing.close()
     return _progress(access.upload_of(person, sending.public_id), sending.length_bytes)
+
+
+def _judge(owner: Owner, sending: Sending, head: bytes, settings: Settings) -> None:
+    """Raise what the end of an upload would for how it begins, so that nobody sends the rest."""
+    try:
+        media_types.decide(sending.name, head, settings)
+    except UploadRejected as refusal:
+        _refuse(owner, sending, refusal)
+        raise
+
+
+def _refuse(owner: Owner, sending: Sending, refusal: UploadRejected) -> None:
+    _forget(sending)
+    uploads.note_refusal(owner, sending.name, refusal)
 
 
 def _forget(sending: Sending, *conditions: ColumnElement[bool]) -> bool:

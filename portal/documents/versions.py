@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ScalarSelect, delete, func, literal, select, update
+from sqlalchemy import ScalarSelect, delete, func, literal, or_, select, update
 
 from portal import access, audit, storage
 from portal.access import Person
@@ -19,6 +19,8 @@ from portal.errors import Conflict, Damaged, Infected, NotFound
 from portal.extensions import db
 from portal.models import DiscardedBlob, Document, Scan, User, Version, utcnow
 from portal.previews import keeping as pictures
+from portal.previews import showing
+from portal.previews.showing import Look
 from portal.scanning import waiting
 from portal.storage import BlobMissing
 
@@ -43,8 +45,7 @@ class Entry:
     scan_tries: int
     verified_at: datetime | None
     damaged_at: datetime | None
-    #: What the storage calls its bytes.
-    blob: str
+    preview: Look
 
     @property
     def may_leave(self) -> bool:
@@ -55,11 +56,12 @@ class Entry:
 def history(
     document: Document, below: int | None = None, most: int | None = None
 ) -> Sequence[Entry]:
-    """The versions of a document, newest first: at most `most`, with numbers under `below`.
+    """The versions of a document, newest first: at most `most` of them.
 
-    The caller has found that somebody may see it.
+    With `below`, the newest one and then those with numbers under that. The caller has found
+    that somebody may see the document.
     """
-    query = (
+    query = showing.with_pictures(
         select(
             Version.number,
             Version.size_bytes,
@@ -72,7 +74,6 @@ def history(
             Version.scan_tries,
             Version.verified_at,
             Version.damaged_at,
-            Version.blob,
         )
         .join(User, User.id == Version.uploaded_by_id)
         .where(Version.document_id == document.id)
@@ -80,7 +81,7 @@ def history(
         .limit(most)
     )
     if below is not None:
-        query = query.where(Version.number < below)
+        query = query.where(or_(Version.number < below, Version.number == document.version))
     return [
         Entry(
             number=row.number,
@@ -95,7 +96,7 @@ def history(
             scan_tries=row.scan_tries,
             verified_at=row.verified_at,
             damaged_at=row.damaged_at,
-            blob=row.blob,
+            preview=showing.look_in(row, row.media_type),
         )
         for row in db.session.execute(query)
     ]

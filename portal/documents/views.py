@@ -18,7 +18,7 @@ from portal.accounts.api_tokens import Scope
 from portal.accounts.people import quota_of
 from portal.config import Settings
 from portal.documents import keeping, lifecycle, listing, room, uploads, versions
-from portal.documents.folder_json import row_json, trashed_json
+from portal.documents.folder_json import row_json, trash_facts, trashed_json
 from portal.documents.folder_listing import Contents, contents, in_trash
 from portal.documents.forms import FolderForm, RenameForm, UploadForm, VersionForm
 from portal.documents.keeping import Keeping
@@ -27,7 +27,6 @@ from portal.documents.page import document_page, version_number
 from portal.documents.receiving import (
     answer_json,
     as_json,
-    as_text,
     flash_outcome,
     id_in,
     receive_all,
@@ -173,24 +172,18 @@ def restore(document_id: UUID) -> ResponseReturnValue:
 def trash() -> ResponseReturnValue:
     here = in_trash(current_user, request.args.get("cursor", ""))
     keep = timedelta(days=_settings().trash_days)
-    staying = keeping.of_several(current_user, [row.public_id for row in here.page.rows])
-    if wants_json():
-        return _trash_json(here, keep, staying)
-    rows = [
-        {
-            "public_id": row.public_id,
-            "name": row.name,
-            "size_bytes": row.size_bytes,
-            "media_type": row.media_type,
-            "trashed_at": row.trashed_at,
-            "scan": row.scan,
-            "purge_at": row.trashed_at + keep if row.trashed_at else None,
-            "keeping": staying.get(row.public_id, Keeping()),
-        }
-        for row in here.page.rows
-    ]
+    whys = keeping.of_several(current_user, [row.public_id for row in here.page.rows])
+    folder_whys = keeping.of_folders(current_user, [row.id for row in here.folders])
+    rows = [(row, whys.get(row.public_id, Keeping())) for row in here.page.rows]
+    folders = [(row, folder_whys.get(row.id, Keeping())) for row in here.folders]
     page = _shown(rows, here.next_cursor)
-    return render_template("documents/trash.html", page=page, folders=here.folders, keep=keep)
+    if wants_json():
+        return {
+            "folders": [trashed_json(row, keep, why) for row, why in folders],
+            "documents": [_trashed_json(row, keep, why) for row, why in rows],
+            "next": page["next_url"],
+        }
+    return render_template("documents/trash.html", page=page, folders=folders, keep=keep)
 
 
 @documents.post("/trash/<uuid:document_id>/purge")
@@ -217,33 +210,12 @@ def empty_trash() -> ResponseReturnValue:
     return redirect(url_for("documents.trash"), 303)
 
 
-def _trash_json(
-    here: Contents, keep: timedelta, staying: dict[UUID, Keeping]
-) -> ResponseReturnValue:
-    """What lies in the trash. Its addresses are those of what can be done with it there."""
-    found = []
-    page = here.page
-    trashed_at = {row.public_id: row.trashed_at for row in page.rows}
-    for stored in listing.as_stored(page):
-        facts = as_json(stored)
-        del facts["url"], facts["download_url"]
-        if moment := trashed_at[stored.public_id]:
-            facts["trashed_at"] = as_text(moment)
-            facts["purge_at"] = as_text(moment + keep)
-        facts["restore_url"] = url_for("documents.restore", document_id=stored.public_id)
-        why = staying.get(stored.public_id, Keeping())
-        if why.held_since:
-            facts["held_since"] = as_text(why.held_since)
-        if why.kept_until:
-            facts["kept_until"] = as_text(why.kept_until)
-        if not why.must_stay:
-            facts["purge_url"] = url_for("documents.purge", document_id=stored.public_id)
-        found.append(facts)
-    return {
-        "folders": [trashed_json(each, keep) for each in here.folders],
-        "documents": found,
-        "next": _shown([], here.next_cursor)["next_url"],
-    }
+def _trashed_json(row: listing.Row, keep: timedelta, why: Keeping) -> dict[str, Any]:
+    """A document in the trash. Its addresses are those of what can be done with it there."""
+    facts = as_json(listing.as_stored(row))
+    del facts["url"], facts["download_url"]
+    restore_url = url_for("documents.restore", document_id=row.public_id)
+    return {**facts, **trash_facts(row.public_id, row.trashed_at, keep, why, restore_url)}
 
 
 def _version() -> int | None:
@@ -276,10 +248,8 @@ def _shown(rows: Sequence[Any], next_cursor: str | None) -> dict[str, Any]:
 
 def _list_json(query: Query) -> ResponseReturnValue:
     here = contents(current_user, query)
-    drawing = {row.public_id: row.drawing.value for row in here.page.rows}
     found = [
-        {**as_json(each), "preview": drawing[each.public_id]}
-        for each in listing.as_stored(here.page)
+        {**as_json(listing.as_stored(row)), "preview": row.drawing.value} for row in here.page.rows
     ]
     answer: dict[str, Any] = {
         "folders": [row_json(each) for each in here.folders],

@@ -6,10 +6,13 @@ nothing of them, and gets the answer of something that is not there.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Select, and_, func, select
+from sqlalchemy.orm import aliased
 
 from portal import access, audit
 from portal.access import Grant, Person, Picture
@@ -47,9 +50,9 @@ class Look:
     state: Drawing
     kind: Kind | None
     reason: str = ""
-    #: How many it has; `pages` may be fewer.
+    #: How many pages it has; fewer may be drawn.
     page_count: int = 0
-    pages: tuple[Page, ...] = ()
+    drawn_pages: int = 0
     #: The picture for the page of the document.
     large: Page | None = None
 
@@ -70,30 +73,51 @@ class Image:
     state: Drawing
 
 
-def look(blob: str, media_type: str) -> Look:
-    """What there is of the version with those bytes, whom the caller may show to somebody."""
-    kind = kinds.drawable(media_type)
-    version = select(Version.id).where(Version.blob == blob).scalar_subquery()
-    found = db.session.execute(
-        select(PreviewState.state, PreviewState.reason, PreviewState.page_count).where(
-            PreviewState.version_id == version
+def with_pictures(versions: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
+    """A query of versions, with what `look_in` wants to know of each."""
+    drawn_pages = (
+        select(func.count())
+        .where(Preview.version_id == Version.id, Preview.size == Size.PAGE)
+        .correlate(Version)
+        .scalar_subquery()
+    )
+    large = aliased(Preview)
+    return (
+        versions.outerjoin(PreviewState, PreviewState.version_id == Version.id)
+        .outerjoin(
+            large, and_(large.version_id == Version.id, large.size == Size.LARGE, large.page == 0)
         )
-    ).one_or_none()
-    if found is None:
-        if kind is None:
-            return Look(Drawing.IMPOSSIBLE, None, "kind")
-        return Look(Drawing.PENDING, kind)
-    if found.state != Drawing.MADE:
-        return Look(Drawing(found.state), kinds.kind_of(media_type), found.reason)
-    rows = db.session.execute(
-        select(Preview.size, Preview.page, Preview.width, Preview.height)
-        .where(Preview.version_id == version)
-        .order_by(Preview.page)
-    ).all()
-    pages = tuple(Page(*row[1:]) for row in rows if row.size == Size.PAGE)
-    large = next((Page(*row[1:]) for row in rows if row.size == Size.LARGE), None)
+        .add_columns(
+            PreviewState.state.label("drawing"),
+            PreviewState.reason.label("why_not_drawn"),
+            PreviewState.page_count,
+            drawn_pages.label("drawn_pages"),
+            large.width.label("large_width"),
+            large.height.label("large_height"),
+        )
+    )
+
+
+def look_in(row: Any, media_type: str) -> Look:
+    """What a row of `with_pictures` says of a version of that type."""
+    if row.drawing is None:
+        kind = kinds.drawable(media_type)
+        return Look(Drawing.PENDING, kind) if kind else Look(Drawing.IMPOSSIBLE, None, "kind")
     kind = kinds.kind_of(media_type)
-    return Look(Drawing.MADE, kind, "", found.page_count, pages, large)
+    if row.drawing != Drawing.MADE:
+        return Look(Drawing(row.drawing), kind, row.why_not_drawn)
+    has_large = row.large_width is not None
+    large = Page(0, row.large_width, row.large_height) if has_large else None
+    return Look(Drawing.MADE, kind, "", row.page_count, row.drawn_pages, large)
+
+
+def _look(grant: Grant) -> Look:
+    """What there is of the granted bytes."""
+    versions = select(Version.id).where(Version.blob == grant.blob)
+    row = db.session.execute(with_pictures(versions)).one_or_none()
+    if row is None:  # deleted for ever at this moment
+        raise NotFound
+    return look_in(row, grant.media_type)
 
 
 def thumbnail(person: Person, document_id: UUID, size: Size) -> Image:
@@ -110,7 +134,7 @@ def thumbnail(person: Person, document_id: UUID, size: Size) -> Image:
         return _icon(document.media_type, document.name, state)
     picture = access.picture(grant, size)
     if picture is None:
-        return _icon(grant.media_type, grant.name, look(grant.blob, grant.media_type).state)
+        return _icon(grant.media_type, grant.name, _look(grant).state)
     try:
         return Image(delivery.picture_bytes(picture), picture.media_type, Drawing.MADE)
     except Damaged:
@@ -132,7 +156,18 @@ def page(person: Person, document_id: UUID, number: int) -> Image:
 def preview(person: Person, document_id: UUID) -> tuple[Grant, Look]:
     """What there is to look at of a document. Raises what `access.grant_to_user` does."""
     grant = access.grant_to_user(person, document_id)
-    return grant, look(grant.blob, grant.media_type)
+    return grant, _look(grant)
+
+
+def pages(grant: Grant) -> Sequence[Page]:
+    """The pages of the granted bytes that can be looked at large, from the first one on."""
+    rows = db.session.execute(
+        select(Preview.page, Preview.width, Preview.height)
+        .join(Version, Version.id == Preview.version_id)
+        .where(Version.blob == grant.blob, Preview.size == Size.PAGE)
+        .order_by(Preview.page)
+    )
+    return [Page(*row) for row in rows]
 
 
 def lines(grant: Grant) -> list[str] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from flask import Blueprint, render_template, request, url_for
@@ -14,7 +15,7 @@ from portal.gate import leaves_session_alone, open_to_tokens, wants_json
 from portal.models import Size
 from portal.previews import kinds, showing
 from portal.previews.kinds import Kind
-from portal.previews.showing import Image, Look
+from portal.previews.showing import Image, Look, Page
 from portal.storage import delivery
 
 previews = Blueprint("previews", __name__)
@@ -51,20 +52,21 @@ def page(document_id: UUID, n: str) -> ResponseReturnValue:
 def show(document_id: UUID) -> ResponseReturnValue:
     grant, look = showing.preview(current_user, document_id)
     if wants_json():
-        return _as_json(document_id, look)
+        return _as_json(document_id, look, showing.pages(grant))
     number = _number(request.args.get("page", "1"))
-    if number > max(len(look.pages), 1):
+    pages = showing.pages(grant)
+    if number > max(len(pages), 1):
         raise NotFound
     return render_template(
         "previews/show.html",
         document={"public_id": document_id, "name": grant.name, "media_type": grant.media_type},
         look=look,
-        sheet=look.pages[number - 1] if look.pages else None,
+        sheet=pages[number - 1] if pages else None,
         lines=showing.lines(grant) if look.kind is Kind.TEXT else None,
     )
 
 
-def _as_json(document_id: UUID, look: Look) -> ResponseReturnValue:
+def _as_json(document_id: UUID, look: Look, pages: Sequence[Page]) -> ResponseReturnValue:
     return {
         "state": look.state.value,
         "kind": look.kind.value if look.kind else None,
@@ -77,7 +79,7 @@ def _as_json(document_id: UUID, look: Look) -> ResponseReturnValue:
                 "height": each.height,
                 "url": url_for("previews.page", document_id=document_id, n=each.number),
             }
-            for each in look.pages
+            for each in pages
         ],
         "thumbnail_url": url_for("previews.thumbnail", document_id=document_id, size="large"),
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Iterator
 
 from sqlalchemy import or_, select, update
@@ -13,6 +12,7 @@ from portal import audit, storage
 from portal.config import Scanner, Settings
 from portal.database import transaction
 from portal.errors import PortalError
+from portal.jobs.holding import Held, Stopped
 from portal.mail import notices
 from portal.mail.composing import one_line
 from portal.models import Document, Role, Scan, User, Version, utcnow
@@ -24,13 +24,7 @@ from portal.storage import BlobMissing
 
 log = logging.getLogger(__name__)
 
-#: How often a claim is renewed while a scan goes on: several times within its lease.
-_RENEW_SECONDS = waiting.LEASE.total_seconds() / 4
 _LONGEST_THREAT = 200
-
-
-class Stopped(Exception):
-    """The worker was told to stop in the middle of a scan."""
 
 
 def scan_due(settings: Settings, stop: threading.Event | None = None) -> int:
@@ -53,7 +47,7 @@ def scan_due(settings: Settings, stop: threading.Event | None = None) -> int:
 
 
 def _scan(claim: Claim, server: Scanner, stop: threading.Event) -> bool:
-    held = _Held(claim, stop)
+    held = Held(claim, waiting.renew, waiting.LEASE, stop)
     try:
         verdict = clamd.scan(server, _pieces(claim), held.beat)
     except (ScannerAway, Stopped) as error:
@@ -76,23 +70,6 @@ def _scan(claim: Claim, server: Scanner, stop: threading.Event) -> bool:
     else:
         waiting.mark_clean(held.claim)
     return True
-
-
-class _Held:
-    """A claim that is kept for as long as the scan takes."""
-
-    def __init__(self, claim: Claim, stop: threading.Event) -> None:
-        self.claim = claim
-        self._stop = stop
-        self._renewed_at = time.monotonic()
-
-    def beat(self) -> None:
-        """Still at it. Raises `Lost`, or `Stopped`."""
-        if self._stop.is_set():
-            raise Stopped
-        if time.monotonic() - self._renewed_at > _RENEW_SECONDS:
-            self.claim = waiting.renew(self.claim)
-            self._renewed_at = time.monotonic()
 
 
 def _pieces(claim: Claim) -> Iterator[bytes]:

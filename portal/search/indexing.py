@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from portal import storage
 from portal.errors import PortalError
+from portal.jobs.holding import Held, Stopped
 from portal.search import reading, waiting, words
 from portal.search.reading import Killed, Unreadable
 from portal.search.waiting import Claim, Lost
 from portal.storage import BlobMissing
 
 log = logging.getLogger(__name__)
-
-#: How often a claim is renewed while a document is read: several times within its lease.
-_RENEW_SECONDS = waiting.LEASE.total_seconds() / 4
-
-
-class Stopped(Exception):
-    """The worker was told to stop while it read."""
 
 
 def index_due(stop: threading.Event | None = None) -> int:
@@ -40,7 +33,7 @@ def index_due(stop: threading.Event | None = None) -> int:
 
 
 def _index(claim: Claim, stop: threading.Event) -> bool:
-    held = _Held(claim, stop)
+    held = Held(claim, waiting.renew, waiting.LEASE, stop)
     try:
         found = _read(claim, held)
     except Stopped:
@@ -58,30 +51,13 @@ def _index(claim: Claim, stop: threading.Event) -> bool:
     return True
 
 
-def _read(claim: Claim, held: _Held) -> str:
+def _read(claim: Claim, held: Held[Claim]) -> str:
     if claim.tries > len(waiting.PAUSES) + 1:  # the worker itself died of it
         raise Unreadable("Reading it was broken off each time.")
     if claim.size_bytes > reading.LARGEST_FILE and claim.reader != "text":
         raise Unreadable("It is too large to be read.")
     limits = reading.limits_for(claim.reader)
     return reading.read(claim.reader, _pieces(claim), limits, held.beat).text
-
-
-class _Held:
-    """A claim that is kept for as long as the reading takes."""
-
-    def __init__(self, claim: Claim, stop: threading.Event) -> None:
-        self.claim = claim
-        self._stop = stop
-        self._renewed_at = time.monotonic()
-
-    def beat(self) -> None:
-        """Still at it. Raises `Lost`, or `Stopped`."""
-        if self._stop.is_set():
-            raise Stopped
-        if time.monotonic() - self._renewed_at > _RENEW_SECONDS:
-            self.claim = waiting.renew(self.claim)
-            self._renewed_at = time.monotonic()
 
 
 def _pieces(claim: Claim) -> Iterator[bytes]:

@@ -18,11 +18,13 @@ from portal.storage.base import (
     Storage,
     Stored,
 )
+from portal.storage.files import HEAD_BYTES
 from portal.storage.local import LocalStorage
 from portal.storage.pace import CHUNK
 
 __all__ = [
     "CHUNK",
+    "HEAD_BYTES",
     "BlobMissing",
     "Growing",
     "Incoming",

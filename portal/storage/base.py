@@ -102,6 +102,9 @@ class Growing(Protocol):
         Raises what `write` does.
         """
 
+    def head(self) -> bytes:
+        """The first `HEAD_BYTES`, or as many as there are."""
+
     def received(self) -> Received:
         """What came in so far."""
 

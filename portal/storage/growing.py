@@ -173,6 +173,12 @@ class LocalGrowing:
             self._digests.remember(self._blob, self._stamp, self._digest.copy())
         return self._position
 
+    def head(self) -> bytes:
+        try:
+            return os.pread(self._descriptor, HEAD_BYTES, 0)
+        except OSError as error:
+            raise refusal(error) from error
+
     def received(self) -> Received:
         self._stamp = self._look()
         digest = self._digests.at(self._blob, self._stamp)
@@ -181,8 +187,7 @@ class LocalGrowing:
                 digest = self._read_again()
             if self._look() == self._stamp:
                 self._digests.remember(self._blob, self._stamp, digest.copy())
-        head = os.pread(self._descriptor, HEAD_BYTES, 0)
-        return Received(self._stamp.size_bytes, digest.digest(), head)
+        return Received(self._stamp.size_bytes, digest.digest(), self.head())
 
     def keep(self) -> str:
         try:

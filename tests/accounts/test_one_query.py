@@ -3,47 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from flask import Flask
-from sqlalchemy import event
 
-from conftest import Browser, Cast
-from portal.compiled import Compiled
-from portal.extensions import db
+from conftest import Asked, Browser, Cast
 
 ABOUT_PEOPLE = re.compile(r"\b(?:FROM|JOIN|UPDATE|INTO) (?:sessions|users)\b")
 
 
-@pytest.fixture
-def statements(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """Every statement from now on, through SQLAlchemy and beside it."""
-    seen: list[str] = []
-    fetch_one = Compiled.fetch_one
-
-    def listen(self: Compiled, driver: Any, facts: Any) -> Any:
-        seen.append(self._text)
-        return fetch_one(self, driver, facts)
-
-    def executed(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
-        seen.append(statement)
-
-    monkeypatch.setattr(Compiled, "fetch_one", listen)
-    with app.app_context():
-        engine = db.engine
-    event.listen(engine, "before_cursor_execute", executed)
-    yield seen
-    event.remove(engine, "before_cursor_execute", executed)
-
-
-def about_people(statements: list[str]) -> list[str]:
-    return [each for each in statements if ABOUT_PEOPLE.search(" ".join(each.split()))]
+def about_people(statements: list[Asked]) -> list[str]:
+    return [each.text for each in statements if ABOUT_PEOPLE.search(" ".join(each.text.split()))]
 
 
 @pytest.mark.parametrize("path", ["/trash", "/documents", "/share-links", "/login"])
-def test_page_asks_once_who_is_signed_in(alice: Browser, statements: list[str], path: str) -> None:
+def test_page_asks_once_who_is_signed_in(
+    alice: Browser, statements: list[Asked], path: str
+) -> None:
     statements.clear()
     assert alice.get(path).status_code in {200, 302}
     asked = [each for each in about_people(statements) if "sessions" in each]
@@ -52,7 +28,7 @@ def test_page_asks_once_who_is_signed_in(alice: Browser, statements: list[str], 
 
 
 def test_download_asks_once_for_session_and_person(
-    alice: Browser, deed: dict[str, Any], statements: list[str]
+    alice: Browser, deed: dict[str, Any], statements: list[Asked]
 ) -> None:
     statements.clear()
     assert alice.get(deed["download_url"]).status_code == 200
@@ -60,7 +36,7 @@ def test_download_asks_once_for_session_and_person(
 
 
 def test_page_that_shows_nobody_asks_nothing_else_about_people(
-    ada: Browser, statements: list[str]
+    ada: Browser, statements: list[Asked]
 ) -> None:
     statements.clear()
     assert ada.get("/admin/audit").status_code == 200
@@ -68,7 +44,7 @@ def test_page_that_shows_nobody_asks_nothing_else_about_people(
 
 
 def test_visitor_without_a_cookie_costs_no_query(
-    cast: Cast, visitor: Browser, statements: list[str]
+    cast: Cast, visitor: Browser, statements: list[Asked]
 ) -> None:
     statements.clear()
     assert visitor.get("/documents").status_code == 302

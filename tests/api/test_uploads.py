@@ -20,7 +20,16 @@ from portal.documents import pieces, resumable, uploads
 from portal.errors import NoSpace
 from portal.extensions import db
 from portal.models import Document, Folder, OpenUpload, User, Version, utcnow
-from stage import at_once, events, program, settings_of, stored_files, twins, unfinished_files
+from stage import (
+    NOTHING,
+    at_once,
+    events,
+    program,
+    settings_of,
+    stored_files,
+    twins,
+    unfinished_files,
+)
 
 CONTENT = hashlib.shake_256(b"a long letter").digest(3_000_000)
 
@@ -466,6 +475,33 @@ def test_rules_are_told_before_anything_comes(make_app: Callable[..., Flask]) ->
     assert "checksum" in ability.headers["Tus-Extension"]
 
 
+@pytest.mark.parametrize(("policy", "status"), [("refuse", 415), ("correct", 204)])
+def test_beginning_that_contradicts_the_name_is_refused_before_the_rest_comes(
+    make_app: Callable[..., Flask], policy: str, status: int
+) -> None:
+    app = make_app(type_mismatch=policy)
+    alice = Cast(app).person("alice@example.org", "Alice")
+    tus = Tus(alice)
+    content = b"MZ" + bytes(9000)
+    first = tus.begin("report.pdf", len(content) * 2)
+    assert tus.patch(first, 0, content[:4000]).status_code == 204, "too little to tell"
+    answer = tus.patch(first, 4000, content[4000:])
+    assert answer.status_code == status
+    if policy == "refuse":
+        assert refused(answer) == (415, "type_refused")
+        assert tus.ask("HEAD", first).status_code == 404
+        assert (open_uploads(app), room(app), stored_files(app)) == (0, (0, 0), [])
+        (event,) = events(app, "upload.refused")
+        assert event.detail["reason"] == "type_refused"
+    else:
+        assert tus.patch(first, len(content), content).status_code == 204
+        assert room(app) == (len(content) * 2, 0)
+    # What is what it says goes on.
+    second = tus.begin("program.exe", len(content) * 2)
+    assert tus.patch(second, 0, content).status_code == 204
+    assert tus.offset(second) == len(content)
+
+
 def test_room_is_set_aside_once_however_many_ask_at_once(make_app: Callable[..., Flask]) -> None:
     app = make_app(default_quota_bytes=10_000)
     alice = Cast(app).person("alice@example.org", "Alice")
@@ -532,8 +568,10 @@ def test_announcement_that_is_not_understood_is_refused(
 
 
 def test_abilities_are_told_to_whoever_speaks_another_version(tus: Tus) -> None:
-    answer = tus.ask("OPTIONS", "/api/v1/uploads", Tus_Resumable="0.2.2")
-    assert (answer.status_code, answer.headers["Tus-Version"]) == (204, "1.0.0")
+    for path in ("/api/v1/uploads", tus.begin("a.bin", 3), f"/api/v1/uploads/{NOTHING}"):
+        answer = tus.ask("OPTIONS", path, Tus_Resumable="0.2.2")
+        assert (answer.status_code, answer.headers["Tus-Version"]) == (204, "1.0.0")
+        assert "termination" in answer.headers["Tus-Extension"]
 
 
 def test_piece_must_say_what_it_is(tus: Tus) -> None:

@@ -17,6 +17,7 @@ from conftest import Browser, user_named
 from portal.documents import resumable
 from portal.extensions import db
 from portal.models import ApiToken, Document, OpenUpload, Session, User, utcnow
+from portal.storage.growing import LocalGrowing
 from stage import (
     FORM_TYPE,
     events,
@@ -155,6 +156,49 @@ def test_upload_given_up_before_its_file_is_opened_takes_no_room_that_nobody_cou
     assert tus.patch(address, 0, CONTENT[:1500]).status_code == 404
     assert unfinished_files(app) == []
     assert room(app) == (0, 0)
+
+
+@pytest.mark.parametrize("moment", ["its piece comes", "it is to be kept", "it was kept"])
+def test_upload_given_up_while_its_last_piece_comes_leaves_nothing(
+    app: Flask, alice: Browser, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    tus = Tus(alice)
+    other = Tus(twins(alice, 1)[0])
+    address = tus.begin("a.bin", len(CONTENT))
+    tus.patch(address, 0, CONTENT[:500])
+    given_up: list[int] = []
+
+    def give_up() -> None:
+        if not given_up:
+            given_up.append(other.ask("DELETE", address).status_code)
+
+    body = Meanwhile(CONTENT[500:], give_up if moment == "its piece comes" else lambda: None)
+    keep = LocalGrowing.keep
+
+    def keep_and_give_up(self: LocalGrowing) -> str:
+        blob = keep(self)
+        give_up()
+        return blob
+
+    def give_up_and_keep(self: LocalGrowing) -> str:
+        give_up()
+        return keep(self)
+
+    if moment == "it was kept":
+        monkeypatch.setattr(LocalGrowing, "keep", keep_and_give_up)
+    elif moment == "it is to be kept":
+        monkeypatch.setattr(LocalGrowing, "keep", give_up_and_keep)
+    answer = tus.browser.client.patch(
+        address,
+        input_stream=body,
+        headers={"Tus-Resumable": "1.0.0", "X-CSRFToken": tus.token, "Upload-Offset": "500"},
+        content_type=PIECE,
+        environ_overrides={"CONTENT_LENGTH": str(len(CONTENT) - 500)},
+    )
+    assert given_up == [204]
+    assert answer.status_code in {404, 409}
+    assert (stored_files(app), room(app)) == ([], (0, 0))
+    assert alice.get("/documents", headers={"Accept": "application/json"}).json["documents"] == []
 
 
 def test_file_is_hashed_once_more_by_one_request_at_a_time(app: Flask, alice: Browser) -> None:

@@ -15,14 +15,10 @@ from typing import Any
 
 import pyotp
 from playwright.sync_api import Page
-from sqlalchemy import create_engine, select
-from sqlalchemy.orm import Session
 
 from live.client import Bytes, Client
 from live.real_files import docx, jpeg, mp4, pdf, png, xlsx, zipped
 from live.running import PASSWORD, LivePortal
-from portal.documents import names
-from portal.models import Folder, User
 
 ALICE, BOB, ADA = "alice@example.org", "bob@example.org", "ada@example.org"
 CAROL, DAVE = "carol@example.org", "dave@example.org"
@@ -262,7 +258,7 @@ class Stage:
     def _keep(self, ada: Client) -> None:
         """Rules for Alice, and holds on documents of hers: one live, one in the trash."""
         page = f"/admin/users/{self.people[ALICE]}/retention"
-        self.folder = self._make_folder("Taxes")
+        self.folder = self.clients[ALICE].post_json("/folders", {"name": "Taxes"})["id"]
         kept = {"folder": self.folder, "keep_days": "3650", "keep_until": "2090-01-01"}
         ada.post_json(page, {"action": "save-rule", **kept})
         rule = {"folder": "", "keep_days": "", "keep_until": "", "delete_after_days": "3650"}
@@ -272,20 +268,6 @@ class Stage:
         for document in (self.documents["text"].rpartition("/")[2], trashed):
             reason = "Case 17 of the district court: keep until it is decided."
             ada.post_json(page, {"action": "place-hold", "document": document, "reason": reason})
-
-    def _make_folder(self, name: str) -> str:
-        """A folder of Alice's; answers its id."""
-        url = self.portal.settings.get("PORTAL_DATABASE_URL")
-        engine = create_engine(url or f"sqlite:///{self.portal.instance / 'portal.db'}")
-        key = {"name": name, "name_key": names.fold(name), "name_sort": names.sort_key(name)}
-        with Session(engine) as session:
-            owner = session.scalars(select(User).where(User.email == ALICE)).one()
-            folder = Folder(owner_id=owner.id, **key)
-            session.add(folder)
-            session.commit()
-            made = str(folder.public_id)
-        engine.dispose()
-        return made
 
     def _to_hold(self) -> str:
         deed = self.documents["deed"].rpartition("/")[2]

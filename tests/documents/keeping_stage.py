@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from flask import Flask
-from sqlalchemy import event, select, update
+from sqlalchemy import select, update
 
 from conftest import Browser, user_named
 from portal.access import Person
-from portal.compiled import Compiled
 from portal.database import transaction
 from portal.documents import holds, names, retention
 from portal.documents.retention import Terms
@@ -122,27 +119,3 @@ def until(year: int) -> datetime:
 def trashed(browser: Browser, document: dict[str, Any]) -> dict[str, Any]:
     assert browser.post(f"{document['url']}/delete").status_code == 303
     return document
-
-
-@contextmanager
-def counting(app: Flask, monkeypatch: Any) -> Iterator[list[str]]:
-    """Every statement from now on, through SQLAlchemy and beside it."""
-    seen: list[str] = []
-    fetch_one = Compiled.fetch_one
-
-    def listen(self: Compiled, driver: Any, facts: Any) -> Any:
-        seen.append(self._text)
-        return fetch_one(self, driver, facts)
-
-    def executed(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
-        seen.append(statement)
-
-    with app.app_context():
-        engine = db.engine
-    with monkeypatch.context() as patch:
-        patch.setattr(Compiled, "fetch_one", listen)
-        event.listen(engine, "before_cursor_execute", executed)
-        try:
-            yield seen
-        finally:
-            event.remove(engine, "before_cursor_execute", executed)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from io import BytesIO
@@ -13,14 +12,13 @@ from uuid import UUID
 
 import pytest
 from flask import Flask
-from sqlalchemy import event, select, update
+from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
 from api.tus import Tus
 from conftest import DEED, Browser, user_named
 from documents.test_not_yours import asked
 from portal import access, storage
-from portal.compiled import Compiled
 from portal.documents import folder_listing, housekeeping, names, resumable, uploads
 from portal.documents.intake import Intent
 from portal.documents.listing import PAGE_SIZE
@@ -562,51 +560,6 @@ def test_search_looks_below_the_folder_one_is_in_and_nowhere_else(
     assert re.search(r'<a class="item-path"[^>]*>Report folder</a>', page)
     alice.post(f"/folders/{inner}/delete")
     assert listed(alice, taxes, q="report") == {"folders": [], "documents": ["report 1.txt"]}
-
-
-@pytest.fixture
-def questions(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """Every statement from now on, through SQLAlchemy and beside it."""
-    seen: list[str] = []
-    fetch_one = Compiled.fetch_one
-
-    def listen(self: Compiled, driver: Any, given: Any) -> Any:
-        seen.append(self._text)
-        return fetch_one(self, driver, given)
-
-    def executed(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
-        seen.append(statement)
-
-    monkeypatch.setattr(Compiled, "fetch_one", listen)
-    with app.app_context():
-        engine = db.engine
-    event.listen(engine, "before_cursor_execute", executed)
-    yield seen
-    event.remove(engine, "before_cursor_execute", executed)
-
-
-def test_page_of_a_folder_asks_six_questions_whatever_is_on_it(
-    alice: Browser, questions: list[str]
-) -> None:
-    way = chain(alice, 6)
-    for number in range(8):
-        inner = make(alice, f"inner {number}", way[-1])
-        put(alice, f"{number}.txt", way[-1])
-        put(alice, f"{number}.txt", inner)
-    alice.share(put(alice, "shared.txt", way[-1]))
-    alice.get("/documents")
-    for path in (
-        "/documents",
-        f"/documents?folder={way[0]}",
-        f"/documents?folder={way[-1]}",
-        f"/documents?folder={way[-1]}&q=txt",
-        "/documents?q=txt",
-        "/trash",
-    ):
-        for accept in ("text/html", "application/json"):
-            questions.clear()
-            assert alice.get(path, headers={"Accept": accept}).status_code == 200
-            assert len(questions) <= 6, "\n\n".join(questions)
 
 
 # -- Uploads into folders ------------------------------------------------------------------------

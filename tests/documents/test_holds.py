@@ -21,7 +21,6 @@ from documents.keeping_stage import (
     Owner,
     admin_of,
     change,
-    counting,
     folder_row,
     hold,
     let_go,
@@ -389,6 +388,30 @@ def test_restoring_does_not_take_anything_out_of_a_held_folder(
     assert document.folder_id == folder_row(app, folder)
 
 
+def test_restoring_does_not_take_a_folder_out_of_a_held_one_that_lies_in_the_trash(
+    app: Flask, alice: Browser, deed: dict[str, Any]
+) -> None:
+    top = make_folder(app, "Taxes")
+    inner = make_folder(app, "2026", top)
+    put_into(app, inner, deed)
+    for folder in (inner, top):
+        assert alice.post(f"/folders/{folder}/delete").status_code == 303
+    placed = hold(app, folder_id=top)
+    answer = alice.post_json(f"/folders/{inner}/restore")
+    assert (answer.status_code, answer.json["reason"]) == (409, "held")
+    assert alice.get(deed["download_url"]).status_code == 404
+    (refused,) = events(app, "document.move_refused")
+    assert (refused.actor, refused.detail["name"]) == (alice.email, "2026")
+    # Back where it was it may go, and to the top once nothing holds it.
+    assert alice.post(f"/folders/{top}/restore").status_code == 303
+    assert alice.post_json(f"/folders/{inner}/restore").json["parent"] == str(top)
+    let_go(app, placed)
+    for folder in (inner, top):
+        assert alice.post(f"/folders/{folder}/delete").status_code == 303
+    assert alice.post_json(f"/folders/{inner}/restore").json["parent"] is None
+    assert alice.get(deed["download_url"]).status_code == 200
+
+
 def test_database_itself_refuses_to_lose_a_held_folder(app: Flask, alice: Browser) -> None:
     hold(app, folder_id=make_folder(app, "Taxes"))
     with app.app_context(), pytest.raises(IntegrityError), transaction() as session:
@@ -623,37 +646,6 @@ def test_trash_says_why_something_stays_and_offers_no_end(
     assert "purge_url" not in found[deed["id"]]
     assert "held_since" not in found[free["id"]]
     assert found[free["id"]]["purge_url"]
-
-
-def test_pages_ask_no_more_for_more_holds(
-    app: Flask, alice: Browser, deed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    alice.get("/trash")
-    for number in range(5):
-        trashed(alice, alice.upload(f"{number}.txt", b"x"))
-    folder = make_folder(app, "Taxes")
-    put_into(app, folder, deed)
-    with counting(app, monkeypatch) as seen:
-        assert alice.get("/trash").status_code == 200
-        trash = len(seen)
-        seen.clear()
-        alice.get("/documents")
-        listed = len(seen)
-        seen.clear()
-        alice.get(deed["url"])
-        shown = len(seen)
-        for what in ({}, {"folder_id": folder}, {"document_id": UUID(deed["id"])}):
-            hold(app, **what)
-        seen.clear()
-        alice.get("/trash")
-        assert len(seen) == trash <= 6
-        seen.clear()
-        alice.get("/documents")
-        assert len(seen) == listed <= 6
-        seen.clear()
-        alice.get(deed["url"])
-        assert len(seen) == shown
-        assert sum("legal_holds" in each for each in seen) == 1
 
 
 # On the pages of folders

@@ -13,7 +13,6 @@ import pytest
 from flask import Flask
 from sqlalchemy import update
 
-from accounts.test_one_query import statements
 from conftest import DEED, Browser, Cast, user_named
 from portal import audit
 from portal.documents import housekeeping, intake, lifecycle, uploads, versions
@@ -24,8 +23,6 @@ from portal.models import DiscardedBlob, SameName, Scan, Version, utcnow
 from portal.storage import Incoming
 from stage import NOTHING, at_once, events, program, settings_of, stored_files, twins
 from test_gate import Unreadable
-
-__all__ = ["statements"]
 
 
 def send(browser: Browser, path: str, content: bytes, name: str = "deed.pdf", **fields: str) -> Any:
@@ -543,17 +540,3 @@ def test_link_gives_the_newest_version_whatever_its_address_says(
     assert visitor.get(f"{ticket}?version=1").data == b"third one"
     alice.post_json(f"{three['url']}/versions/1/restore")
     assert visitor.get(ticket).data == DEED
-
-
-def test_page_asks_as_little_for_many_versions_as_for_one(
-    alice: Browser, deed: dict[str, Any], statements: list[str]
-) -> None:
-    def asked() -> int:
-        statements.clear()
-        assert alice.get(deed["url"]).status_code == 200
-        return len(statements)
-
-    one = asked()
-    for number in range(8):
-        send(alice, f"{deed['url']}/versions", f"{number}".encode())
-    assert asked() == one <= 10

@@ -19,6 +19,7 @@ from conftest import DEED, Browser, Cast, user_named
 from live.clamd import EICAR, MIB, THREAT, Clamd, pdf, zipped
 from portal.database import transaction
 from portal.extensions import db
+from portal.jobs import holding
 from portal.mail import notices
 from portal.models import Role, Scan, User, Version, utcnow
 from portal.scanning import scanner, waiting
@@ -394,7 +395,7 @@ def test_what_a_killed_worker_had_in_hand_is_scanned_after_its_lease(
 def test_lease_is_renewed_while_a_scan_goes_on(
     make_app: Any, deed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scanner, "_RENEW_SECONDS", 0.0)
+    monkeypatch.setattr(holding, "_RENEWED_AFTER", 0.0)
     leases = []
     with peer(talks(lambda: leases.append(version_of(app, deed).next_scan_at))) as server:
         app = make_app(clamd_url=server)

@@ -2,38 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID
 
 import pytest
 from flask import Flask
-from sqlalchemy import event, update
+from sqlalchemy import update
 
-from conftest import Browser
+from conftest import Asked, Browser
 from live import real_files
 from portal.extensions import db
 from portal.models import Document
 from search.stage import ask, index, names, put
-
-
-@contextmanager
-def counted(app: Flask) -> Iterator[list[str]]:
-    """The statements that a request sends to the database, on the driver itself as well."""
-    asked: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        asked.append(statement)
-
-    with app.app_context():
-        engine = db.engine
-    event.listen(engine, "before_cursor_execute", note)
-    try:
-        yield asked
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
 
 
 @pytest.fixture
@@ -154,17 +134,20 @@ def test_long_result_comes_page_by_page(alice: Browser) -> None:
     assert rest["next"] is None
 
 
-def test_search_costs_one_question_more_than_the_list(alice: Browser, app: Flask) -> None:
+def test_search_costs_one_question_more_than_the_list(
+    alice: Browser, app: Flask, statements: list[Asked]
+) -> None:
     for number in range(12):
         alice.share(alice.upload(f"{number}.txt", b"a needle in a haystack"))
     index(app)
     alice.get("/documents")  # writes down that the session is used
-    with counted(app) as listed:
-        alice.get("/documents?type=text")
-    with counted(app) as asked:
-        page = alice.get("/documents?q=needle+haystack+%22in+a%22&type=text&since=2020-01-01")
+    statements.clear()
+    alice.get("/documents?type=text")
+    listed = len(statements)
+    statements.clear()
+    page = alice.get("/documents?q=needle+haystack+%22in+a%22&type=text&since=2020-01-01")
     assert page.get_data(as_text=True).count("<mark>") >= 12
-    assert len(asked) == len(listed) + 1, asked
+    assert len(statements) == listed + 1, statements
 
 
 def test_token_that_may_read_may_search(alice: Browser) -> None:
