@@ -217,7 +217,7 @@ def searched(query: Query) -> str:
     return fold(query.q.strip()).replace("\0", "\ufffd")
 
 
-def _facts_of(chosen: Select[Any]) -> Select[Any]:
+def _facts_of(chosen: Select[Any]) -> Select[*tuple[Any, ...]]:
     """What a page shows of its documents, in any order; asked of these alone, in one query."""
     page = chosen.subquery("page")
     uploader = aliased(User)
@@ -232,7 +232,7 @@ def _facts_of(chosen: Select[Any]) -> Select[Any]:
         .correlate(Document)
         .scalar_subquery()
     )
-    facts: Select[Any] = (
+    return (
         select(
             Document.public_id,
             Document.name,
@@ -257,7 +257,6 @@ def _facts_of(chosen: Select[Any]) -> Select[Any]:
         .outerjoin(PreviewState, PreviewState.version_id == Version.id)
         .outerjoin(Folder, and_(Folder.id == Document.folder_id, Folder.trashed_at.is_(None)))
     )
-    return facts
 
 
 def _row(facts: Any) -> Row:
