@@ -5,11 +5,16 @@ from __future__ import annotations
 import io
 import shutil
 import subprocess
+import threading
+import zipfile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pypdfium2
 import pytest
 from flask import Flask
+from PIL import Image, ImageChops
 
 from conftest import Browser, missing
 from live.real_files import docx
@@ -188,6 +193,73 @@ def test_with_libreoffice_it_has_pages(app: Flask, alice: Browser) -> None:
     assert thumbnail(alice, document).height == 1200
     assert look(alice, document)["kind"] == "office"
     assert list((app.extensions["settings"].instance_dir / "cache" / "office").iterdir()) == []
+
+
+_ODT = "application/vnd.oasis.opendocument.text"
+_OASIS = "urn:oasis:names:tc:opendocument:xmlns"
+
+
+def odt_with_pictures(*addresses: str) -> bytes:
+    """A letter whose pictures lie elsewhere."""
+    frames = "".join(
+        '<draw:frame text:anchor-type="as-char" svg:width="5cm" svg:height="5cm"><draw:image '
+        f'xlink:href="{address}" xlink:type="simple" xlink:actuate="onLoad"/></draw:frame>'
+        for address in addresses
+    )
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as parts:
+        parts.writestr("mimetype", _ODT)
+        parts.writestr(
+            "META-INF/manifest.xml",
+            f'<manifest:manifest xmlns:manifest="{_OASIS}:manifest:1.0"><manifest:file-entry '
+            f'manifest:full-path="/" manifest:media-type="{_ODT}"/><manifest:file-entry '
+            'manifest:full-path="content.xml" manifest:media-type="text/xml"/></manifest:manifest>',
+        )
+        parts.writestr(
+            "content.xml",
+            f'<office:document-content xmlns:office="{_OASIS}:office:1.0" '
+            f'xmlns:text="{_OASIS}:text:1.0" xmlns:draw="{_OASIS}:drawing:1.0" '
+            f'xmlns:svg="{_OASIS}:svg-compatible:1.0" '
+            'xmlns:xlink="http://www.w3.org/1999/xlink" office:version="1.2"><office:body>'
+            f"<office:text><text:p>A letter{frames}</text:p></office:text></office:body>"
+            "</office:document-content>",
+        )
+    return packed.getvalue()
+
+
+def test_office_document_fetches_nothing_from_elsewhere(
+    app: Flask, alice: Browser, tmp_path: Path
+) -> None:
+    """Neither a picture on this machine nor anything at an address that it can reach."""
+    if shutil.which("soffice") is None:
+        missing("LibreOffice", "apt-get install --no-install-recommends libreoffice-writer-nogui")
+    kinds.soffice.cache_clear()
+    asked: list[str] = []
+
+    class Neighbour(BaseHTTPRequestHandler):
+        def parse_request(self) -> bool:
+            asked.append(self.raw_requestline.decode())
+            return super().parse_request()
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    own = tmp_path / "of-somebody-else.png"
+    Image.new("RGB", (200, 200), (255, 0, 0)).save(own)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Neighbour)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        address = f"http://127.0.0.1:{server.server_address[1]}/inside.png"
+        letter = odt_with_pictures(own.as_uri(), address)
+        document = upload(alice, "letter.odt", letter)
+        assert document["media_type"] == _ODT
+        assert draw(app) == 1
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert asked == []
+    red, green, _ = thumbnail(alice, document).convert("RGB").split()
+    assert ImageChops.subtract(red, green).getextrema()[1] < 100
 
 
 def test_libreoffice_is_bounded(
