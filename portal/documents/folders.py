@@ -250,14 +250,12 @@ def forget(condition: ColumnElement[bool]) -> int:
     `condition` is on `Folder`, for such as lie there by themselves. What was put into the trash
     before them stays there, and has its place at the top from now on. Answers how many went.
     """
+    is_over = and_(condition, Folder.trashed_at.is_not(None), Folder.trashed_with_id.is_(None))
     with transaction() as session:
+        # Before anything is asked: nobody holds or restores between the question and the end.
+        keeping.stand_in_line(session.scalars(select(Folder.owner_id).where(is_over).distinct()))
         roots = session.scalars(
-            select(Folder.id).where(
-                condition,
-                Folder.trashed_at.is_not(None),
-                Folder.trashed_with_id.is_(None),
-                ~exists().where(Document.trashed_with_id == Folder.id),
-            )
+            select(Folder.id).where(is_over, ~exists().where(Document.trashed_with_id == Folder.id))
         ).all()
         went_with = func.coalesce(Folder.trashed_with_id, Folder.id)
         staying = session.scalars(
@@ -267,8 +265,6 @@ def forget(condition: ColumnElement[bool]) -> int:
             select(Folder, User.email)
             .join(User, User.id == Folder.owner_id)
             .where(Folder.id.in_(set(roots) - set(staying)))
-            .order_by(User.id)
-            .with_for_update(of=User, key_share=True)
         ).all()
         for folder, owner in chosen:
             ids = select(Folder.id).where(
