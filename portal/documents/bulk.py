@@ -33,21 +33,25 @@ def trash(
     Raises, having changed nothing, what `lifecycle.trash` and `folders.trash` raise for any of
     them, and `Invalid` for none or for more than `MOST`.
     """
-    chosen = _chosen(document_ids, folder_ids)
+    chosen = choose(document_ids, folder_ids)
     with transaction():
         # Documents first: one that lies in one of the folders went by itself.
         documents = [lifecycle.trash(person, each) for each in chosen.documents]
-        return documents, [folders.trash(person, each) for each in chosen.folders]
+        # A folder that lies in another one goes, and comes back, with that.
+        outermost = folders.outermost(person, chosen.folders)
+        return documents, [folders.trash(person, each) for each in outermost]
 
 
 def restore(
     person: Person, document_ids: Sequence[uuid.UUID], folder_ids: Sequence[uuid.UUID] = ()
 ) -> tuple[Sequence[Document], Sequence[FolderFacts]]:
     """Take documents and folders out of the trash; as `trash`."""
-    chosen = _chosen(document_ids, folder_ids)
+    chosen = choose(document_ids, folder_ids)
     with transaction():
         # Folders first: documents go back to where they were.
-        back = [folders.restore(person, each) for each in chosen.folders]
+        back = [
+            folders.restore(person, each) for each in folders.last_first(person, chosen.folders)
+        ]
         return [lifecycle.restore(person, each) for each in chosen.documents], back
 
 
@@ -58,7 +62,7 @@ def move(
     into: uuid.UUID | None,
 ) -> MovedAll:
     """Move documents and folders into a folder of the same person's, or to the top; as `trash`."""
-    chosen = _chosen(document_ids, folder_ids)
+    chosen = choose(document_ids, folder_ids)
     with transaction():
         return MovedAll(
             documents=[folders.move_document(person, each, into) for each in chosen.documents],
@@ -67,14 +71,17 @@ def move(
 
 
 @dataclass(frozen=True, slots=True)
-class _Chosen:
+class Chosen:
+    """Documents and folders, each once."""
+
     documents: Sequence[uuid.UUID]
     folders: Sequence[uuid.UUID]
 
 
-def _chosen(document_ids: Sequence[uuid.UUID], folder_ids: Sequence[uuid.UUID] = ()) -> _Chosen:
+def choose(document_ids: Sequence[uuid.UUID], folder_ids: Sequence[uuid.UUID] = ()) -> Chosen:
+    """What is to be changed in one go. Raises `Invalid` for none or for more than `MOST`."""
     # In one order, so that two who choose the same ones wait for each other.
-    chosen = _Chosen(sorted(set(document_ids)), sorted(set(folder_ids)))
+    chosen = Chosen(sorted(set(document_ids)), sorted(set(folder_ids)))
     total = len(chosen.documents) + len(chosen.folders)
     if not total:
         problem = "Choose at least one document."

@@ -34,6 +34,7 @@ from portal.access import (
     document_for,
     folder_for,
     trashed_folder_for,
+    trashed_folders,
     way_to,
 )
 from portal.database import transaction
@@ -172,6 +173,26 @@ def move_document(person: Person, document_id: uuid.UUID, folder_id: uuid.UUID |
             document.folder_id = after.id if after else None
             _record_move(audit.Action.MOVED, person, moved, document=document_id)
     return moved
+
+
+def outermost(person: Person, folder_ids: Sequence[uuid.UUID]) -> list[uuid.UUID]:
+    """Of live folders those that lie in none of the others. Raises `NotFound`."""
+    return [
+        each
+        for each in folder_ids
+        if not {place.public_id for place in way_to(person, each)[:-1]} & set(folder_ids)
+    ]
+
+
+def last_first(person: Person, folder_ids: Sequence[uuid.UUID]) -> list[uuid.UUID]:
+    """Folders of the trash, the one that went there last first: others may have lain in it."""
+    when = db.session.execute(
+        select(Folder.public_id, Folder.trashed_at).where(
+            Folder.public_id.in_(folder_ids), trashed_folders(person)
+        )
+    )
+    place = {row.public_id: row.trashed_at for row in when}
+    return sorted(folder_ids, key=lambda each: place.get(each, utcnow()), reverse=True)
 
 
 def trash(person: Person, folder_id: uuid.UUID) -> FolderFacts:

@@ -307,6 +307,62 @@ def test_folders_go_and_come_back_with_the_documents_beside_them(
     assert (listed(alice), inside) == ({"two.txt", "three.txt"}, {"one.txt"})
 
 
+def nested(app: Flask, browser: Browser, deepest: Any) -> list[str]:
+    """Folders in one another, with a document in the innermost; the outermost comes first."""
+    chain: list[str] = []
+    for name in ("Household", "Taxes", "2026", "Receipts"):
+        chain.append(folder(app, browser, name, chain[-1] if chain else None))
+    put_into(app, deepest, chain[-1])
+    return chain
+
+
+def chain_from(browser: Browser, place: str | None) -> list[str]:
+    """The names of the only folder in each place, from there on."""
+    query = f"?folder={place}" if place else ""
+    page = browser.get(f"/documents{query}", headers={"Accept": "application/json"}).get_json()
+    return [
+        name
+        for each in page["folders"]
+        for name in (each["name"], *chain_from(browser, each["id"]))
+    ]
+
+
+def test_folder_chosen_with_one_inside_it_goes_and_comes_back_as_one(
+    app: Flask, alice: Browser, three: Any
+) -> None:
+    chain = nested(app, alice, three[0])
+    before = chain_from(alice, None)
+    gone = alice.post_json(DELETE, {"folder": chain})
+    assert (gone.status_code, gone.get_json()["ids"]) == (201, chain[:1])
+    assert alice.post(RESTORE, {"folder": gone.get_json()["ids"]}).status_code == 303
+    assert chain_from(alice, None) == before
+    assert names(alice, f"/documents?folder={chain[-1]}") == {"one.txt"}
+
+
+def test_folders_deleted_one_after_the_other_come_back_into_one_another(
+    app: Flask, alice: Browser, three: Any
+) -> None:
+    chain = nested(app, alice, three[0])
+    before = chain_from(alice, None)
+    for each in reversed(chain):
+        assert alice.post(f"/folders/{each}/delete").status_code == 303
+    assert alice.post(RESTORE, {"folder": chain}).status_code == 303
+    assert chain_from(alice, None) == before
+    assert names(alice, f"/documents?folder={chain[-1]}") == {"one.txt"}
+
+
+def test_page_about_several_does_not_grow_with_how_often_one_is_named(
+    app: Flask, alice: Browser, three: Any
+) -> None:
+    taxes = folder(app, alice, "Taxes")
+    for number in range(10):
+        folder(app, alice, f"Taxes {number}")
+    chosen = {"id": [three[0]["id"]] * 10_000, "moved_folder": taxes, "folder": taxes}
+    refused = alice.post(MOVE, chosen)
+    assert refused.status_code == 409
+    assert len(refused.data) < 100_000
+
+
 def test_place_for_several_is_chosen_on_a_page(alice: Browser, bob: Browser, three: Any) -> None:
     made = alice.post_json("/folders", {"name": "Taxes"}).get_json()
     query = "&".join(f"id={each['id']}" for each in three)
