@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from portal.access import Person
 from portal.database import transaction
-from portal.documents import folders, lifecycle
+from portal.documents import folders, keeping, lifecycle
 from portal.documents.folders import FolderFacts, Moved
 from portal.errors import Invalid
 from portal.models import Document
@@ -34,7 +35,7 @@ def trash(
     them, and `Invalid` for none or for more than `MOST`.
     """
     chosen = choose(document_ids, folder_ids)
-    with transaction():
+    with _alone(person):
         # Documents first: one that lies in one of the folders went by itself.
         documents = [lifecycle.trash(person, each) for each in chosen.documents]
         # A folder that lies in another one goes, and comes back, with that.
@@ -47,7 +48,7 @@ def restore(
 ) -> tuple[Sequence[Document], Sequence[FolderFacts]]:
     """Take documents and folders out of the trash; as `trash`."""
     chosen = choose(document_ids, folder_ids)
-    with transaction():
+    with _alone(person):
         # Folders first: documents go back to where they were.
         back = [
             folders.restore(person, each) for each in folders.last_first(person, chosen.folders)
@@ -63,11 +64,23 @@ def move(
 ) -> MovedAll:
     """Move documents and folders into a folder of the same person's, or to the top; as `trash`."""
     chosen = choose(document_ids, folder_ids)
-    with transaction():
+    with _alone(person):
         return MovedAll(
             documents=[folders.move_document(person, each, into) for each in chosen.documents],
             folders=[folders.move(person, each, into) for each in chosen.folders],
         )
+
+
+@contextmanager
+def _alone(person: Person) -> Iterator[None]:
+    """A transaction in which nobody else changes what is `person`'s.
+
+    Who changes one thing stands in line before locking it; so does, here, who changes several:
+    otherwise each could have what the other waits for.
+    """
+    with transaction():
+        keeping.stand_in_line([person.user_id])
+        yield
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import re
+import threading
+import time
 from typing import Any
+from uuid import UUID
 
 import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from conftest import Browser
+from conftest import Browser, user_named
 from documents.folders_stage import folder, put_into, trash_folder
-from portal.documents import bulk, undo
+from documents.keeping_stage import Owner
+from portal import access
+from portal.database import transaction
+from portal.documents import bulk, keeping, undo
 from portal.extensions import db
 from portal.models import Document, Folder
 from stage import NOTHING, at_once, database_dump, events, facts, program, twins
@@ -305,6 +311,29 @@ def test_folders_go_and_come_back_with_the_documents_beside_them(
     assert alice.post(RESTORE, chosen).status_code == 303
     inside = names(alice, f"/documents?folder={taxes}")
     assert (listed(alice), inside) == ({"two.txt", "three.txt"}, {"one.txt"})
+
+
+def test_who_changes_several_stands_in_the_line_of_who_changes_one(
+    app: Flask, alice: Browser, three: Any
+) -> None:
+    """Each would otherwise lock what the other one waits for."""
+    user, chosen = user_named(app, alice.email), UUID(three[0]["id"])
+    is_first = threading.Event()
+
+    def act(number: int) -> str:
+        with app.app_context():
+            if number == 1:
+                is_first.wait(10)
+                bulk.trash(Owner(user), [chosen])
+                return "trashed"
+            with transaction():
+                keeping.stand_in_line([user.id])
+                is_first.set()
+                time.sleep(0.5)
+                access.document_for(Owner(user), chosen)
+            return "changed"
+
+    assert at_once(2, act) == ["changed", "trashed"]
 
 
 def nested(app: Flask, browser: Browser, deepest: Any) -> list[str]:
