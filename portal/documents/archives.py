@@ -31,6 +31,8 @@ _HELD_BACK = {
 _DAMAGED = "its stored file is missing or damaged"
 #: While a ZIP is being sent, the right to it is asked for again after so many documents.
 _BATCH = 100
+#: Events written in one transaction, so that others get their turn.
+_NOTED = 500
 
 
 class Ended(Exception):
@@ -90,19 +92,22 @@ class Archive:
 
     def note(self) -> None:
         """Put every document that leaves, and every one that is blocked, into the audit log."""
-        with transaction():
-            for file in self._files:
-                grant = file.grant
-                audit.record(
-                    audit.Action.DOWNLOADED,
-                    document=grant.document_id,
-                    owner=grant.owner_email,
-                    name=grant.name,
-                    reason=grant.reason.value,
-                    zip=self.name,
-                )
-            for _, each in self._missing:
-                if each.scan is Scan.INFECTED:
+        for start in range(0, len(self._files), _NOTED):
+            with transaction():
+                for file in self._files[start : start + _NOTED]:
+                    grant = file.grant
+                    audit.record(
+                        audit.Action.DOWNLOADED,
+                        document=grant.document_id,
+                        owner=grant.owner_email,
+                        name=grant.name,
+                        reason=grant.reason.value,
+                        zip=self.name,
+                    )
+        blocked = [each for _, each in self._missing if each.scan is Scan.INFECTED]
+        for start in range(0, len(blocked), _NOTED):
+            with transaction():
+                for each in blocked[start : start + _NOTED]:
                     audit.record(
                         audit.Action.DOWNLOAD_BLOCKED,
                         document=each.document_id,

@@ -217,7 +217,7 @@ def _decode(cursor: str) -> tuple[str, int]:
         text = cursor.removeprefix(_MARK)
         padded = text + "=" * (-len(text) % 4)
         name_sort, last_id = json.loads(base64.urlsafe_b64decode(padded))
-        if not isinstance(name_sort, str) or not isinstance(last_id, int) or last_id >= 2**31:
+        if not isinstance(name_sort, str) or not listing.is_row(last_id):
             raise ValueError("not a place in this list")
         if b"\0" in name_sort.encode("utf-8"):
             raise ValueError("not a name of ours")

@@ -34,6 +34,7 @@ from portal.access import (
     document_for,
     folder_for,
     trashed_folder_for,
+    trashed_folders,
     way_to,
 )
 from portal.database import transaction
@@ -174,6 +175,26 @@ def move_document(person: Person, document_id: uuid.UUID, folder_id: uuid.UUID |
     return moved
 
 
+def outermost(person: Person, folder_ids: Sequence[uuid.UUID]) -> list[uuid.UUID]:
+    """Of live folders those that lie in none of the others. Raises `NotFound`."""
+    return [
+        each
+        for each in folder_ids
+        if not {place.public_id for place in way_to(person, each)[:-1]} & set(folder_ids)
+    ]
+
+
+def last_first(person: Person, folder_ids: Sequence[uuid.UUID]) -> list[uuid.UUID]:
+    """Folders of the trash, the one that went there last first: others may have lain in it."""
+    when = db.session.execute(
+        select(Folder.public_id, Folder.trashed_at).where(
+            Folder.public_id.in_(folder_ids), trashed_folders(person)
+        )
+    )
+    place = {row.public_id: row.trashed_at for row in when}
+    return sorted(folder_ids, key=lambda each: place.get(each, utcnow()), reverse=True)
+
+
 def trash(person: Person, folder_id: uuid.UUID) -> FolderFacts:
     """Put a folder and everything live in it into the trash, as one thing.
 
@@ -250,14 +271,12 @@ def forget(condition: ColumnElement[bool]) -> int:
     `condition` is on `Folder`, for such as lie there by themselves. What was put into the trash
     before them stays there, and has its place at the top from now on. Answers how many went.
     """
+    is_over = and_(condition, Folder.trashed_at.is_not(None), Folder.trashed_with_id.is_(None))
     with transaction() as session:
+        # Before anything is asked: nobody holds or restores between the question and the end.
+        keeping.stand_in_line(session.scalars(select(Folder.owner_id).where(is_over).distinct()))
         roots = session.scalars(
-            select(Folder.id).where(
-                condition,
-                Folder.trashed_at.is_not(None),
-                Folder.trashed_with_id.is_(None),
-                ~exists().where(Document.trashed_with_id == Folder.id),
-            )
+            select(Folder.id).where(is_over, ~exists().where(Document.trashed_with_id == Folder.id))
         ).all()
         went_with = func.coalesce(Folder.trashed_with_id, Folder.id)
         staying = session.scalars(
@@ -267,8 +286,6 @@ def forget(condition: ColumnElement[bool]) -> int:
             select(Folder, User.email)
             .join(User, User.id == Folder.owner_id)
             .where(Folder.id.in_(set(roots) - set(staying)))
-            .order_by(User.id)
-            .with_for_update(of=User, key_share=True)
         ).all()
         for folder, owner in chosen:
             ids = select(Folder.id).where(

@@ -293,24 +293,28 @@ def _encode(value: Any, last_id: int, query: Query) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode("ascii").rstrip("=")
 
 
+def is_row(value: object) -> bool:
+    """Whether it can be asked for as the id of a row: those are 32 bits wide on PostgreSQL."""
+    return type(value) is int and abs(value) < 2**31  # true and false are numbers too, in Python
+
+
 def _decode(cursor: str, query: Query) -> tuple[Any, int]:
     """Undo `_encode`; a cursor is a hint where to go on and grants nothing."""
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
         sort, order, value, last_id = json.loads(base64.urlsafe_b64decode(padded))
-        if (sort, order) != (query.sort, query.order) or not isinstance(last_id, int):
+        if (sort, order) != (query.sort, query.order) or not is_row(last_id):
             raise ValueError("a cursor of another list")
         if query.sort in {"uploaded", "trashed"}:
             value = datetime.fromisoformat(value)
             if value.tzinfo is None:
                 raise ValueError("a moment without zone")
             value = value.astimezone(UTC)
-        elif not isinstance(value, int if query.sort == "size" else str):
+        elif type(value) is not (int if query.sort == "size" else str):
             raise ValueError("not a value of this column")
         if isinstance(value, str) and b"\0" in value.encode("utf-8"):
             raise ValueError("not a name of ours")
-        # Ids of rows are 32 bits wide on PostgreSQL.
-        if abs(last_id) >= 2**31 or (isinstance(value, int) and abs(value) > 2**62):
+        if isinstance(value, int) and abs(value) > 2**62:
             raise ValueError("not a number of ours")
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise BadRequest(

@@ -169,11 +169,14 @@ def _folder_load(folder_id: UUID) -> _Load:
 
 
 def _several_load(document_ids: Sequence[UUID], folder_ids: Sequence[UUID]) -> _Load:
+    if not document_ids and not folder_ids:
+        raise NotFound
+    # Every link on the page names them all.
+    chosen = bulk.choose(document_ids, folder_ids)
+    document_ids, folder_ids = chosen.documents, chosen.folders
     documents = access.documents_for(current_user, document_ids)
     moved = access.folders_for(current_user, folder_ids)
     names = [each.name for each in moved] + [each.name for each in documents]
-    if not names:
-        raise NotFound
     if moved:
         lies_in = access.way_to(current_user, moved[0].public_id)[:-1]
     else:

@@ -1,7 +1,9 @@
 """Office documents: LibreOffice makes a PDF of them, in a child of its own, and that is drawn.
 
 It is used where it is installed and never needed. Each document gets a profile folder of its
-own, so that none meets what another has left, and macros are off in a fresh one.
+own, so that none meets what another has left. Its settings keep LibreOffice at the document
+alone: otherwise it would fetch, from this machine and for this machine's address, whatever a
+document names as a picture of its own, and draw it.
 """
 
 from __future__ import annotations
@@ -23,6 +25,23 @@ from portal.previews.kinds import MIB, soffice
 LIMITS = Limits(memory_bytes=4096 * MIB, cpu_seconds=90, file_bytes=128 * MIB, open_files=512)
 WALL_SECONDS = 150.0
 
+#: No links to other files and addresses, no macros, nothing brought up to date from elsewhere.
+_SETTINGS = (
+    ("Common/Security/Scripting", "BlockUntrustedRefererLinks", "true"),
+    ("Common/Security/Scripting", "DisableMacrosExecution", "true"),
+    ("Writer/Content/Update", "Link", "2"),
+    ("Calc/Content/Update", "Link", "2"),
+)
+_SETTING = (
+    '<item oor:path="/org.openoffice.Office.{}"><prop oor:name="{}" oor:op="fuse" '
+    'oor:finalized="true"><value>{}</value></prop></item>'
+)
+_PROFILE = (
+    '<?xml version="1.0" encoding="UTF-8"?>'
+    '<oor:items xmlns:oor="http://openoffice.org/2001/registry">'
+    f"{''.join(_SETTING.format(*each) for each in _SETTINGS)}</oor:items>"
+)
+
 
 @contextmanager
 def as_pdf(document: int, folder: Path, stop: threading.Event) -> Iterator[int]:
@@ -38,6 +57,9 @@ def as_pdf(document: int, folder: Path, stop: threading.Event) -> Iterator[int]:
     with tempfile.TemporaryDirectory(prefix="office-", dir=folder) as name:
         place = Path(name)
         _copy(document, place / "document")
+        settings = place / "profile" / "user" / "registrymodifications.xcu"
+        settings.parent.mkdir(parents=True)
+        settings.write_text(_PROFILE, encoding="utf-8")
         arguments = [
             LIMITS.as_argument(),
             program,

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import re
+import threading
+import time
 from typing import Any
+from uuid import UUID
 
 import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from conftest import Browser
+from conftest import Browser, user_named
 from documents.folders_stage import folder, put_into, trash_folder
-from portal.documents import bulk, undo
+from documents.keeping_stage import Owner
+from portal import access
+from portal.database import transaction
+from portal.documents import bulk, keeping, undo
 from portal.extensions import db
 from portal.models import Document, Folder
 from stage import NOTHING, at_once, database_dump, events, facts, program, twins
@@ -305,6 +311,85 @@ def test_folders_go_and_come_back_with_the_documents_beside_them(
     assert alice.post(RESTORE, chosen).status_code == 303
     inside = names(alice, f"/documents?folder={taxes}")
     assert (listed(alice), inside) == ({"two.txt", "three.txt"}, {"one.txt"})
+
+
+def test_who_changes_several_stands_in_the_line_of_who_changes_one(
+    app: Flask, alice: Browser, three: Any
+) -> None:
+    """Each would otherwise lock what the other one waits for."""
+    user, chosen = user_named(app, alice.email), UUID(three[0]["id"])
+    is_first = threading.Event()
+
+    def act(number: int) -> str:
+        with app.app_context():
+            if number == 1:
+                is_first.wait(10)
+                bulk.trash(Owner(user), [chosen])
+                return "trashed"
+            with transaction():
+                keeping.stand_in_line([user.id])
+                is_first.set()
+                time.sleep(0.5)
+                access.document_for(Owner(user), chosen)
+            return "changed"
+
+    assert at_once(2, act) == ["changed", "trashed"]
+
+
+def nested(app: Flask, browser: Browser, deepest: Any) -> list[str]:
+    """Folders in one another, with a document in the innermost; the outermost comes first."""
+    chain: list[str] = []
+    for name in ("Household", "Taxes", "2026", "Receipts"):
+        chain.append(folder(app, browser, name, chain[-1] if chain else None))
+    put_into(app, deepest, chain[-1])
+    return chain
+
+
+def chain_from(browser: Browser, place: str | None) -> list[str]:
+    """The names of the only folder in each place, from there on."""
+    query = f"?folder={place}" if place else ""
+    page = browser.get(f"/documents{query}", headers={"Accept": "application/json"}).get_json()
+    return [
+        name
+        for each in page["folders"]
+        for name in (each["name"], *chain_from(browser, each["id"]))
+    ]
+
+
+def test_folder_chosen_with_one_inside_it_goes_and_comes_back_as_one(
+    app: Flask, alice: Browser, three: Any
+) -> None:
+    chain = nested(app, alice, three[0])
+    before = chain_from(alice, None)
+    gone = alice.post_json(DELETE, {"folder": chain})
+    assert (gone.status_code, gone.get_json()["ids"]) == (201, chain[:1])
+    assert alice.post(RESTORE, {"folder": gone.get_json()["ids"]}).status_code == 303
+    assert chain_from(alice, None) == before
+    assert names(alice, f"/documents?folder={chain[-1]}") == {"one.txt"}
+
+
+def test_folders_deleted_one_after_the_other_come_back_into_one_another(
+    app: Flask, alice: Browser, three: Any
+) -> None:
+    chain = nested(app, alice, three[0])
+    before = chain_from(alice, None)
+    for each in reversed(chain):
+        assert alice.post(f"/folders/{each}/delete").status_code == 303
+    assert alice.post(RESTORE, {"folder": chain}).status_code == 303
+    assert chain_from(alice, None) == before
+    assert names(alice, f"/documents?folder={chain[-1]}") == {"one.txt"}
+
+
+def test_page_about_several_does_not_grow_with_how_often_one_is_named(
+    app: Flask, alice: Browser, three: Any
+) -> None:
+    taxes = folder(app, alice, "Taxes")
+    for number in range(10):
+        folder(app, alice, f"Taxes {number}")
+    chosen = {"id": [three[0]["id"]] * 10_000, "moved_folder": taxes, "folder": taxes}
+    refused = alice.post(MOVE, chosen)
+    assert refused.status_code == 409
+    assert len(refused.data) < 100_000
 
 
 def test_place_for_several_is_chosen_on_a_page(alice: Browser, bob: Browser, three: Any) -> None:

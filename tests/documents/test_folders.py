@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import html
+import json
 import re
 from dataclasses import dataclass
 from datetime import timedelta
@@ -522,6 +524,15 @@ def test_folder_tells_how_much_is_in_it_and_in_all_inside_it(
     assert "2 documents" in alice.get("/documents").text
 
 
+#: What no row has for an id.
+ROWS = (True, 2**31, -(2**31), -(10**30), 1.5, None)
+
+
+def cursor(row: object) -> str:
+    text = json.dumps(["a", row]).encode()
+    return "." + base64.urlsafe_b64encode(text).decode().rstrip("=")
+
+
 def test_folders_come_in_pages_by_name_and_documents_after_them(
     alice: Browser, taxes: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -541,7 +552,7 @@ def test_folders_come_in_pages_by_name_and_documents_after_them(
     ]
     first = alice.get(f"/documents?folder={taxes}").text
     assert 'rel="next"' in first
-    for wrong in (".", ".x", ".bnVsbA", ".WzEsMl0", ".WyJcdTAwMDAiLDFd"):
+    for wrong in (".", ".x", ".bnVsbA", ".WzEsMl0", ".WyJcdTAwMDAiLDFd", *map(cursor, ROWS)):
         assert alice.get(f"/documents?cursor={wrong}").status_code == 400
 
 

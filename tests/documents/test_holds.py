@@ -31,7 +31,7 @@ from documents.keeping_stage import (
 )
 from portal.accounts import deletion
 from portal.database import transaction
-from portal.documents import holds, housekeeping, keeping, lifecycle
+from portal.documents import folders, holds, housekeeping, keeping, lifecycle
 from portal.errors import Conflict, Held, Invalid, NotFound
 from portal.extensions import db
 from portal.models import Document, Folder, LegalHold, User, Version, utcnow
@@ -608,6 +608,32 @@ def test_deletion_waits_for_a_hold_that_is_being_placed(
 
     assert at_once(2, act) == [0, 0]
     assert is_there(app, deed)
+
+
+def test_forgetting_a_folder_waits_for_a_hold_around_it(
+    app: Flask, alice: Browser, deed: dict[str, Any]
+) -> None:
+    around = make_folder(app, "Household")
+    folder = make_folder(app, "Taxes", around)
+    put_into(app, folder, deed)
+    trashed(alice, deed)
+    assert alice.post(f"/folders/{folder}/delete").status_code == 303
+    admin, user, number = admin_of(app), user_named(app, ALICE), folder_row(app, folder)
+    placed = threading.Event()
+
+    def act(part: int) -> int:
+        with app.app_context():
+            if part == 1:
+                placed.wait(10)
+                return folders.forget(Folder.id == number)
+            with transaction():
+                holds.place(admin, user, "at once", folder_id=around)
+                placed.set()
+                time.sleep(0.5)
+            return 0
+
+    assert at_once(2, act) == [0, 0]
+    assert alice.post(f"/trash/{deed['id']}/purge").status_code == 409
 
 
 # What is shown

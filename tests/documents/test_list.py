@@ -283,12 +283,17 @@ CURSORS = [
     "e30",
     "W1tbW1tb",
     "A" * 5000,
+    # The id of a row is true, and a size is.
+    "WyJ1cGxvYWRlZCIsImRlc2MiLCIyMDI2LTAzLTAzVDAzOjAzOjAzKzAwOjAwIix0cnVlXQ",
+    "WyJzaXplIiwiZGVzYyIsdHJ1ZSw3XQ",
 ]
 
 
 @pytest.mark.parametrize("cursor", CURSORS)
 def test_made_up_cursor_is_refused(alice: Browser, cursor: str) -> None:
-    assert alice.get("/documents", query_string={"cursor": cursor}).status_code == 400
+    for sort in ("uploaded", "size"):
+        asked = {"cursor": cursor, "sort": sort}
+        assert alice.get("/documents", query_string=asked).status_code == 400
     assert alice.get("/trash", query_string={"cursor": cursor}).status_code == 400
 
 
@@ -315,6 +320,7 @@ def test_cursor_is_understood_or_refused(sort: str, value: Any, last_id: Any) ->
         found, found_id = listing._decode(cursor, Query(sort=sort))
     except BadRequest:
         return
+    assert type(found_id) is int
     assert abs(found_id) < 2**31
     if isinstance(found, str):
         assert "\0" not in found

@@ -9,6 +9,8 @@ import shutil
 import subprocess
 import tracemalloc
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from werkzeug.test import TestResponse
 
 from conftest import DEED, Browser, missing, user_named
 from documents.folders_stage import folder, put_into, trash_folder
+from portal import database
 from portal.accounts import people
 from portal.audit.actions import sentence
 from portal.config import Scanner
@@ -369,6 +372,26 @@ def test_every_document_is_in_the_log_before_the_first_byte(
     assert "in the ZIP “Taxes.zip”" in sentence(
         "document.downloaded", ALICE, '{"name": "a", "zip": "Taxes.zip"}'
     )
+
+
+def test_others_get_their_turn_to_write_while_many_are_put_into_the_log(
+    app: Flask, alice: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archives, "_NOTED", 2)
+    several = [alice.upload(f"{number}.txt", b"x") for number in range(5)]
+    written: list[int] = []
+    transaction = database.transaction
+
+    @contextmanager
+    def counted() -> Iterator[Any]:
+        before = len(events(app, "document.downloaded"))
+        with transaction() as session:
+            yield session
+        written.append(len(events(app, "document.downloaded")) - before)
+
+    monkeypatch.setattr(archives, "transaction", counted)
+    assert len(opened(asked(alice, *several)).namelist()) == 5
+    assert written == [2, 2, 1]
 
 
 # Who may have it

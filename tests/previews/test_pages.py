@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import shutil
 import subprocess
+import threading
+import zipfile
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pypdfium2
 import pytest
 from flask import Flask
+from PIL import Image, ImageChops
 
 from conftest import Browser, missing
 from live.real_files import docx
 from live.real_files import pdf as written_pdf
-from portal.previews import kinds, office
+from portal.previews import child, kinds, office
+from portal.previews.drawing import walls
 from portal.previews.drawing.text import decoded
 from previews.stage import draw, page, pdf, state_of, thumbnail, upload
 
@@ -204,6 +212,133 @@ def test_with_libreoffice_it_has_pages(app: Flask, alice: Browser) -> None:
     assert thumbnail(alice, document).height == 1200
     assert look(alice, document)["kind"] == "office"
     assert list((app.extensions["settings"].instance_dir / "cache" / "office").iterdir()) == []
+
+
+_ODT = "application/vnd.oasis.opendocument.text"
+_OASIS = "urn:oasis:names:tc:opendocument:xmlns"
+
+
+def odt_that_names(*addresses: str) -> bytes:
+    """A letter whose pictures lie elsewhere: on their own, in a drawing, behind the text."""
+    frame = (
+        '<draw:frame text:anchor-type="as-char" svg:width="5cm" svg:height="5cm">{}</draw:frame>'
+    )
+    shown, styles = "", ""
+    for number, address in enumerate(addresses):
+        link = f'xlink:href="{address}" xlink:type="simple" xlink:actuate="onLoad"'
+        drawing = (
+            '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+            f'width="99" height="99"><image width="99" height="99" xlink:href="{address}"/></svg>'
+        )
+        inside = base64.b64encode(drawing.encode()).decode()
+        inside = f"<draw:image><office:binary-data>{inside}</office:binary-data></draw:image>"
+        styles += (
+            f'<style:style style:name="P{number}" style:family="paragraph">'
+            f"<style:paragraph-properties><style:background-image {link}/>"
+            "</style:paragraph-properties></style:style>"
+        )
+        shown += (
+            f'<text:p text:style-name="P{number}">A letter{frame.format(f"<draw:image {link}/>")}'
+            f"{frame.format(inside)}</text:p>"
+        )
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as parts:
+        parts.writestr("mimetype", _ODT)
+        parts.writestr(
+            "META-INF/manifest.xml",
+            f'<manifest:manifest xmlns:manifest="{_OASIS}:manifest:1.0"><manifest:file-entry '
+            f'manifest:full-path="/" manifest:media-type="{_ODT}"/><manifest:file-entry '
+            'manifest:full-path="content.xml" manifest:media-type="text/xml"/></manifest:manifest>',
+        )
+        parts.writestr(
+            "content.xml",
+            f"<office:document-content {_namespaces()} office:version='1.2'>"
+            f"<office:automatic-styles>{styles}</office:automatic-styles><office:body>"
+            f"<office:text>{shown}</office:text></office:body></office:document-content>",
+        )
+    return packed.getvalue()
+
+
+def _namespaces() -> str:
+    known = {each: each for each in ("office", "text", "style")}
+    known |= {"draw": "drawing", "svg": "svg-compatible"}
+    spaces = [f'xmlns:{short}="{_OASIS}:{name}:1.0"' for short, name in known.items()]
+    return " ".join([*spaces, 'xmlns:xlink="http://www.w3.org/1999/xlink"'])
+
+
+def test_office_document_fetches_nothing_from_elsewhere(
+    app: Flask, alice: Browser, tmp_path: Path
+) -> None:
+    """Neither a picture on this machine nor anything at an address that it can reach."""
+    if shutil.which("soffice") is None:
+        missing("LibreOffice", "apt-get install --no-install-recommends libreoffice-writer-nogui")
+    kinds.soffice.cache_clear()
+    asked: list[str] = []
+
+    class Neighbour(BaseHTTPRequestHandler):
+        def parse_request(self) -> bool:
+            asked.append(self.raw_requestline.decode())
+            return super().parse_request()
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    own = tmp_path / "of-somebody-else.png"
+    Image.new("RGB", (200, 200), (255, 0, 0)).save(own)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Neighbour)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        address = f"http://127.0.0.1:{server.server_address[1]}/inside.png"
+        letter = odt_that_names(own.as_uri(), address)
+        document = upload(alice, "letter.odt", letter)
+        assert document["media_type"] == _ODT
+        assert draw(app) == 1
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert asked == []
+    red, green, _ = thumbnail(alice, document).convert("RGB").split()
+    assert ImageChops.subtract(red, green).getextrema()[1] < 100
+
+
+def test_program_that_draws_reaches_no_network_and_no_file_that_is_not_its_own(
+    tmp_path: Path,
+) -> None:
+    own, other = tmp_path / "own", tmp_path / "other"
+    own.mkdir()
+    other.write_text("of somebody else")
+    script = """
+import os, socket, sys
+def tried(act, *what):
+    try:
+        act(*what)
+    except PermissionError:
+        return "refused"
+    return "done"
+print(
+    *(tried(socket.socket, kind) for kind in (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)),
+    *(tried(open, each) for each in (sys.argv[1], "/proc/self/environ", "/etc/hostname")),
+    tried(os.listdir, os.path.dirname(sys.argv[1])),
+    tried(open, sys.argv[1], "w"),
+    tried(open, os.environ["HOME"] + "/new", "w"),
+)
+"""
+    python = ["/usr/bin/python3", "-I", "-c", script, str(other)]
+    if not Path(python[0]).exists():
+        missing("Python of the system", "apt-get install python3-minimal")
+    limits = replace(office.LIMITS, niceness=0).as_argument()
+    with (
+        open("/dev/null", "rb") as nothing,
+        child.running(
+            "drawing.confined", [limits, *python], nothing.fileno(), HOME=str(own)
+        ) as process,
+    ):
+        assert process.stdout is not None
+        said = process.stdout.read().decode().split()
+    assert said[:3] == ["refused", "refused", "done"]
+    if walls.landlock() < 1:
+        missing("Landlock", "a kernel that has it")
+    assert said[3:] == ["refused"] * 5 + ["done"]
 
 
 def test_libreoffice_is_bounded(
