@@ -6,6 +6,8 @@ import shutil
 from enum import StrEnum
 from functools import cache
 
+from portal.previews.drawing import walls
+
 MIB = 1024 * 1024
 
 
@@ -86,5 +88,8 @@ def drawable(media_type: str) -> Kind | None:
 
 @cache
 def soffice() -> str | None:
-    """Where LibreOffice is, if it is installed; looked for once."""
-    return shutil.which("soffice")
+    """Where LibreOffice is, if there is one that can be kept from files; looked for once.
+
+    It opens what a document names, and its settings against that have holes.
+    """
+    return shutil.which("soffice") if walls.landlock() > 0 else None

@@ -189,10 +189,16 @@ def test_html_is_shown_as_its_source(app: Flask, alice: Browser) -> None:
     assert "&lt;h1 onclick=x&gt;" in shown
 
 
-def test_without_libreoffice_an_office_document_has_an_icon(
-    app: Flask, alice: Browser, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("is_walled", [True, False])
+def test_without_libreoffice_or_walls_around_it_an_office_document_has_an_icon(
+    app: Flask, alice: Browser, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, is_walled: bool
 ) -> None:
-    monkeypatch.setenv("PATH", "/nowhere")
+    if is_walled:
+        monkeypatch.setenv("PATH", "/nowhere")
+    else:
+        (tmp_path / "soffice").touch(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path))
+        monkeypatch.setattr(walls, "landlock", lambda: 0)
     kinds.soffice.cache_clear()
     try:
         document = upload(alice, "a.docx", docx("A letter"))
