@@ -21,6 +21,8 @@ from live.fixtures import live_portal
 from live.real_files import pdf
 from live.running import LivePortal
 
+#: Bytes; while a tab is closing, the rest of the present part may still go out.
+SEVERAL_PARTS = 40_000_000
 Open = Callable[..., Visit]
 ALICE, BOB, ADA = "alice@example.org", "bob@example.org", "ada@example.org"
 #: What the console says while the network or the server is away.
@@ -397,8 +399,8 @@ def test_what_the_server_has_forgotten_is_forgotten_here_too(
 ) -> None:
     alice = visit(ALICE)
     page = alice.go("/documents")
-    Network(alice, page).slow(1_500_000)
-    file = made(tmp_path / "forgotten.bin", 9_000_000)
+    Network(alice, page).slow(8_000_000)
+    file = made(tmp_path / "forgotten.bin", SEVERAL_PARTS)
     choose(page, file)
     wait_for_bytes(page, file.name, 0.05)
     page.close()
@@ -415,7 +417,8 @@ def test_what_the_server_has_forgotten_is_forgotten_here_too(
     with listening(again) as requests:
         choose(again, file)
         is_over(again)
-    assert [request.method for request in requests.seen] == ["HEAD", "POST", "PATCH"]
+    first, second, *others = [request.method for request in requests.seen]
+    assert (first, second, set(others)) == ("HEAD", "POST", {"PATCH"})
     all_came(portal, ALICE, [file])
     four_days_ago = "JSON.stringify({ address: '/api/v1/uploads/x', at: Date.now() - 4 * 864e5 })"
     again.evaluate(f"localStorage.setItem('portal-upload-0123', {four_days_ago})")
@@ -429,8 +432,7 @@ def test_choosing_a_file_again_after_the_tab_was_closed_sends_only_the_rest(
     alice = visit(ALICE)
     page = alice.go("/documents")
     Network(alice, page).slow(8_000_000)
-    # Longer than one part: while a tab is closing, the rest of the present part may still go out.
-    file = made(tmp_path / "long.mp4", 40_000_000)
+    file = made(tmp_path / "long.mp4", SEVERAL_PARTS)
     choose(page, file)
     wait_for_bytes(page, "long.mp4", 0.2)
     page.close()
@@ -451,10 +453,10 @@ def test_who_signs_in_next_at_the_same_browser_does_not_go_on_with_it(
 ) -> None:
     alice = visit(ALICE)
     page = alice.go("/documents")
-    Network(alice, page).slow(1_500_000)
-    file = made(tmp_path / "private letter.bin", 12_000_000)
+    Network(alice, page).slow(8_000_000)
+    file = made(tmp_path / "private letter.bin", SEVERAL_PARTS)
     choose(page, file)
-    wait_for_bytes(page, "private letter.bin", 0.1)
+    wait_for_bytes(page, "private letter.bin", 0.05)
     page.close()
     theirs = alice.context.new_page()
     theirs.goto("/documents")
@@ -467,7 +469,8 @@ def test_who_signs_in_next_at_the_same_browser_does_not_go_on_with_it(
     with listening(theirs) as requests:
         choose(theirs, file)
         is_over(theirs)
-    assert [request.method for request in requests.seen] == ["POST", "PATCH"]
+    first, *others = [request.method for request in requests.seen]
+    assert (first, set(others)) == ("POST", {"PATCH"})
     all_came(portal, BOB, [file])
     assert not Kept(portal, ALICE)[file.name]
 
