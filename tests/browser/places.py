@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pyotp
-from playwright.sync_api import Page
+from playwright.sync_api import CDPSession, Page
 
 from live.client import Bytes, Client
 from live.real_files import docx, jpeg, mp4, pdf, png, xlsx, zipped
@@ -47,6 +47,8 @@ class Stage:
         self.portal = portal
         self.clients: dict[str, Client] = {}
         self._invited = 0
+        #: Whoever slows a page down slows down whatever it sends later.
+        self._slowing: CDPSession | None = None
         #: For a file that is too large.
         self.large = folder / "holiday film.mp4"
         self.large.write_bytes(bytes(MAX_UPLOAD + 1000))
@@ -435,9 +437,9 @@ class Stage:
         self._choose(page, Receipt=5_000)
         page.locator(".tray").get_by_text("1 uploaded, 1 not").wait_for()
         slow = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": 40_000}
-        session = page.context.new_cdp_session(page)
-        session.send("Network.enable")
-        session.send("Network.emulateNetworkConditions", {"offline": False, **slow})
+        self._slowing = page.context.new_cdp_session(page)
+        self._slowing.send("Network.enable")
+        self._slowing.send("Network.emulateNetworkConditions", {"offline": False, **slow})
         sizes = {"Statement_of_account": 900_000, "Deed_of_the_house": 6_000}
         sizes |= {f"Letter_{number}": 400_000 + number for number in range(1, 8)}
         self._choose(page, **sizes)
@@ -458,6 +460,9 @@ class Stage:
         page.get_by_text("was not taken").wait_for()
 
     def _post_version(self, page: Page) -> None:
+        if self._slowing:
+            self._slowing.detach()
+            self._slowing = None
         form = page.locator("#versions form[enctype]").first
         form.evaluate("form => { form.closest('details').open = true; }")
         form.get_by_label("Choose the file").set_input_files(self.large)
