@@ -248,9 +248,10 @@ def _shown(rows: Sequence[Any], next_cursor: str | None) -> dict[str, Any]:
 
 def _list_json(query: Query) -> ResponseReturnValue:
     here = contents(current_user, query)
-    found = [
-        {**as_json(listing.as_stored(row)), "preview": row.drawing.value} for row in here.page.rows
-    ]
+    found = [as_json(listing.as_stored(row)) for row in here.page.rows]
+    if "preview" in request.args:
+        for each, row in zip(found, here.page.rows, strict=True):
+            each["preview"] = row.drawing.value
     answer: dict[str, Any] = {
         "folders": [row_json(each) for each in here.folders],
         "documents": found,

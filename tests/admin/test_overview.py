@@ -196,6 +196,7 @@ def test_healthy_portal_is_called_healthy(healthy: Flask) -> None:
         assert [each.name for each in found.values() if not each.ok] == []
         assert all(each.detail for each in found.values())
     assert set(found) == {
+        "Order of names",
         "Encrypted connection",
         "Private folders",
         "Database",

@@ -60,8 +60,10 @@ async function ask() {
 
 /** The documents of this list as they are now. */
 async function listed() {
+  const list = new URL(location.href);
+  list.searchParams.set("preview", "");
   try {
-    const answer = await fetch(location.href, { headers: { Accept: "application/json" }, cache: "no-store" });
+    const answer = await fetch(list, { headers: { Accept: "application/json" }, cache: "no-store" });
     return answer.ok && !answer.redirected ? (await answer.json()).documents : [];
   } catch {
     return [];
