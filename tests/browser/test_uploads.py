@@ -221,6 +221,7 @@ def test_an_admin_uploads_a_folder_for_somebody_with_a_note(
     page.get_by_role("link", name=re.compile("ocuments")).last.click()
     file = made(tmp_path / "For Bob" / "statement.pdf", 4000)
     page.get_by_label(re.compile("^Note")).fill("Your statement, as promised")
+    expect(page.get_by_role("button", name="Upload a folder")).to_be_visible()  # scripts are there
     drag(ada, page, tmp_path / "For Bob")
     is_over(page)
     expect(row(page, "statement.pdf")).to_be_visible()
