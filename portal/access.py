@@ -751,6 +751,8 @@ class Sending:
     path: str
     note: str
     same_name: str
+    #: The document it is to be a new version of.
+    version_of: uuid.UUID | None
     length_bytes: int
     blob: str
     synced_bytes: int
@@ -974,6 +976,7 @@ SENDING_COLUMNS = select(
     OpenUpload.path,
     OpenUpload.note,
     OpenUpload.same_name,
+    OpenUpload.version_of,
     OpenUpload.length_bytes,
     OpenUpload.blob,
     OpenUpload.synced_bytes,

@@ -4,7 +4,7 @@ Extensions: creation, creation-with-upload, termination, expiration, checksum. T
 portal use these addresses too. `Upload-Metadata` may hold `filename` (needed), `folder` (the
 id of the folder it goes into), `path` (the folders the file lay in, which are made there), `note`,
 `same_name` (`keep-both`, `new-version`, `refuse`), and `owner`, the id of the person for whom an
-admin uploads.
+admin uploads. With `document`, the id of a document, it becomes a new version of that.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from flask_login import current_user
 from werkzeug.http import http_date
 
 from portal import access
+from portal.access import Person
 from portal.accounts.api_tokens import Scope
 from portal.config import Settings
 from portal.documents import resumable
 from portal.documents.pieces import CHECKSUMS, Checksum, Piece
 from portal.documents.receiving import as_text, id_in, same_name_in
 from portal.documents.resumable import Announcement, Progress
-from portal.errors import BadRequest, PortalError
+from portal.errors import BadRequest, Invalid, PortalError
 from portal.gate import SAFE_METHODS, open_to_tokens
 from portal.request import PortalRequest
 from portal.storage import delivery
@@ -105,7 +106,7 @@ def abilities(**_address: UUID) -> ResponseReturnValue:
 @open_to_tokens(Scope.DOCUMENTS_WRITE)
 @takes_pieces
 def announce() -> ResponseReturnValue:
-    person = current_user._get_current_object()
+    person: Person = current_user._get_current_object()
     text = request.headers.get("Upload-Metadata", "")
     said = _metadata(text)
     announcement = Announcement(
@@ -116,8 +117,9 @@ def announce() -> ResponseReturnValue:
         path=said.get("path", ""),
         note=said.get("note", ""),
         same_name=same_name_in(said.get("same_name", "")),
+        version_of=id_in(said.get("document", "")),
     )
-    owner = access.may_upload_to(person, id_in(said.get("owner", "")) or person.public_id)
+    owner = access.may_upload_to(person, _owner_id(person, said, announcement))
     piece = _piece() if request.mimetype == PIECE_TYPE else None
     progress = resumable.announce(person, owner, announcement, _settings(), piece)
     response = _told(progress, 201)
@@ -218,6 +220,25 @@ def _length() -> int:
             cure="Send “Upload-Length”.",
         )
     return _number("Upload-Length")
+
+
+def _owner_id(person: Person, said: dict[str, str], announcement: Announcement) -> UUID:
+    """Into whose directory an announced upload goes: that of the document it renews, if any."""
+    owner_id = id_in(said.get("owner", ""))
+    if announcement.version_of is None:
+        return owner_id or current_user.public_id
+    for key in ("folder", "path", "note"):
+        if said.get(key):
+            problem = (
+                f"A new version stays where its document is, and has no “{key}” of its own."
+                f" Leave out “{key}”, or “document” for a new document."
+            )
+            raise Invalid(problem, errors={key: problem})
+    its_owner_id = access.owner_of(person, announcement.version_of)
+    if owner_id not in {None, its_owner_id}:
+        problem = "The document belongs to somebody else than “owner”. Leave one of them out."
+        raise Invalid(problem, errors={"owner": problem})
+    return its_owner_id
 
 
 def _number(header: str) -> int:

@@ -74,6 +74,7 @@ def document_page(
         "keep_versions": settings.keep_versions,
         "version_form": version_form or VersionForm(formdata=None),
         "upload_rules": room.rules(settings),
+        "max_upload_bytes": settings.max_upload_bytes,
     }
     if refused is not None:
         return refused.page("documents/show.html", **context)

@@ -99,7 +99,7 @@ def receive_all(note: str = "", document_id: UUID | None = None) -> Outcome:
             outcome.stored.append(document)
         except PortalError as refusal:
             file.close()
-            uploads.note_refusal(reception.owner, file.filename, refusal)
+            uploads.note_refusal(reception.owner.email, file.filename, refusal)
             outcome.rejected.append((file.filename, refusal))
     return outcome
 

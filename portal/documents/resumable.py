@@ -36,9 +36,10 @@ from portal.access import Owner, Person, Sending
 from portal.compiled import Compiled
 from portal.config import Settings
 from portal.database import let_go, transaction
-from portal.documents import folders, intake, media_types, names, pieces, room, uploads
+from portal.documents import folders, intake, media_types, names, pieces, renewing, room, uploads
 from portal.documents.intake import Intent
 from portal.documents.pieces import OtherOffset, Piece
+from portal.documents.renewing import DocumentGone, DocumentTrashed, Renewed
 from portal.errors import (
     Busy,
     Gone,
@@ -82,6 +83,9 @@ class Announcement:
     path: str = ""
     note: str = ""
     same_name: SameName = SameName.KEEP_BOTH
+    #: The document it is to be a new version of; then the folder, the note and `same_name` say
+    #: nothing.
+    version_of: uuid.UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +115,7 @@ def announce(
     except SameNameThere:
         raise  # a question, and no refusal yet
     except UploadRejected as refusal:
-        uploads.note_refusal(owner, said.raw_name, refusal)
+        uploads.note_refusal(owner.email, said.raw_name, refusal)
         raise
     if piece is not None and piece.length_bytes == said.length_bytes <= SMALL_BYTES:
         return _take_whole(person, intent, said, piece, settings)
@@ -128,12 +132,14 @@ def announce(
 def look(person: Person, upload_id: uuid.UUID, settings: Settings) -> Progress:
     """How far an upload is; one that is whole and was interrupted then is stored first.
 
-    Raises `NotFound`, `Gone`, and what storing raises.
+    One that waits for its document to come back from the trash is whole, and became none yet.
+    Raises `NotFound`, `Gone`, and what else storing raises.
     """
     sending = _living(person, upload_id)
     offset = pieces.offset_of(sending, storage.current().size_so_far(sending.blob))
     if sending.document_id is None and offset == sending.length_bytes:
-        return _finish(person, sending, settings)
+        with suppress(DocumentTrashed):
+            return _finish(person, sending, settings)
     return _progress(sending, offset)
 
 
@@ -144,10 +150,13 @@ def append(
 
     What came of it is kept, even where this raises: `OtherOffset`, `PieceCut`, `NoSpace`, `Busy`.
     Of a piece with a checksum all is kept or nothing (`ChecksumMismatch`). Where the beginning
-    says that it is not what its name says, and that is refused, it is given up at once.
+    says that it is not what its name says, and that is refused, it is given up at once; and
+    where the document that it renews was deleted for ever (`DocumentGone`). In the trash that
+    keeps only the end waiting (`DocumentTrashed`).
     """
     sending = _living(person, upload_id)
     owner = access.may_upload_to(person, sending.owner_id)
+    renewed = _renewed(owner, sending)
     let_go()
     waits_until = utcnow() + pieces.LIFETIME  # or a little longer: each piece puts the end off
     growing = storage.current().grow(sending.blob)
@@ -162,7 +171,7 @@ def append(
     if size == sending.length_bytes:
         return _finish(person, sending, settings)
     if head:
-        _judge(owner, sending, head, settings)
+        _judge(owner, sending, renewed.name if renewed else sending.name, head, settings)
     return _progress(replace(sending, expires_at=waits_until), size)
 
 
@@ -175,8 +184,7 @@ def finish_whole(settings: Settings) -> int:
     """Store the uploads that are whole and were interrupted then; answers how many."""
     total = 0
     for person, sending in _unfinished():
-        size = storage.current().size_so_far(sending.blob)
-        if pieces.offset_of(sending, size) < sending.length_bytes:
+        if not _is_whole(sending):
             continue
         with audit.acting(audit.Origin(actor=person.email)):
             try:
@@ -188,12 +196,25 @@ def finish_whole(settings: Settings) -> int:
 
 
 def expire() -> int:
-    """Forget the uploads whose time is over, and give their room back; answers how many."""
+    """Forget the uploads whose time is over, and give their room back; answers how many.
+
+    One that was whole, and waited in vain for its document to come back from the trash, is in
+    the audit log.
+    """
     is_over = OpenUpload.expires_at <= utcnow()
-    over = db.session.execute(access.SENDING_COLUMNS.where(is_over)).all()
+    over = db.session.execute(access.SENDING_COLUMNS.add_columns(User.email).where(is_over)).all()
     db.session.commit()
-    # A piece that has come in the meantime has put the end of its upload off.
-    return sum(_forget(access.sending(row), is_over) for row in over)
+    total = 0
+    for *facts, owner_email in over:
+        sending = access.sending(facts)
+        waited = sending.version_of is not None and _is_whole(sending)
+        # A piece that has come in the meantime has put the end of its upload off.
+        if not _forget(sending, is_over):
+            continue
+        total += 1
+        if waited:
+            uploads.note_refusal(owner_email, sending.name, DocumentTrashed())
+    return total
 
 
 def give_up_all(user_id: int) -> None:
@@ -210,6 +231,14 @@ def blobs_under_way() -> set[str]:
     return found
 
 
+def _is_whole(sending: Sending) -> bool:
+    """Whether all of an upload has come that is no document yet."""
+    if sending.document_id is not None:
+        return False
+    size = storage.current().size_so_far(sending.blob)
+    return pieces.offset_of(sending, size) == sending.length_bytes
+
+
 def _intent(owner: Owner, said: Announcement, settings: Settings) -> Intent:
     """What it is to become, if the rules allow it at all."""
     name = names.check(said.raw_name, settings)
@@ -217,7 +246,7 @@ def _intent(owner: Owner, said: Announcement, settings: Settings) -> Intent:
         raise room.too_large(settings)
     folder = access.folder_of(owner, said.folder_id) if said.folder_id else None
     path = names.clean_path(said.path)
-    intent = Intent(owner, said.raw_name, path, said.note, said.same_name, folder=folder)
+    intent = Intent(owner, said.raw_name, path, said.note, said.same_name, said.version_of, folder)
     intake.check_depth(intent)
     uploads.find_present(intent, name)
     room.check(owner, said.length_bytes, settings)
@@ -306,6 +335,7 @@ def _announced(person: Person, intent: Intent, said: Announcement) -> dict[str, 
         "path": intent.path,
         "note": said.note.replace("\0", " ").strip()[: intake.LONGEST_NOTE],
         "same_name": said.same_name.value,
+        "version_of": said.version_of,
         "length_bytes": said.length_bytes,
         "boot_id": pieces.boot_id(),
         "created_at": utcnow(),
@@ -342,6 +372,8 @@ def _intent_now(owner: Owner, sending: Sending) -> Intent:
     Where its folder is gone by now, or lies so deep that those it was dropped with do not fit
     in, it goes to the top: nothing that was sent is lost.
     """
+    if sending.version_of is not None:
+        return Intent(owner, sending.name, document_id=sending.version_of)
     folder = folders.live_place(db.session(), sending.folder_id)
     wish = SameName(sending.same_name)
     intent = Intent(owner, sending.name, sending.path, sending.note, wish, folder=folder)
@@ -352,6 +384,27 @@ def _intent_now(owner: Owner, sending: Sending) -> Intent:
     return intent
 
 
+def _renewed(owner: Owner, sending: Sending) -> Renewed | None:
+    """The document of which an unfinished upload is to be a new version, if of any.
+
+    Where that was deleted for ever, the upload is given up; raises `DocumentGone`.
+    """
+    if sending.version_of is None or sending.document_id is not None:
+        return None
+    try:
+        return renewing.look_for(owner, sending.version_of)
+    except DocumentGone as refusal:
+        _refuse(owner, sending, refusal)
+        raise
+
+
+def _check_is_there(owner: Owner, sending: Sending) -> None:
+    """Raise `DocumentTrashed` or `DocumentGone` where an upload can renew nothing now."""
+    renewed = _renewed(owner, sending)
+    if renewed is not None and renewed.is_trashed:
+        raise DocumentTrashed
+
+
 class _AlreadyStored(Exception):
     """Another request has stored it, or given it up, in the meantime."""
 
@@ -359,6 +412,7 @@ class _AlreadyStored(Exception):
 def _finish(person: Person, sending: Sending, settings: Settings) -> Progress:
     """Store an upload that is whole. Where it is refused at the end, it is given up."""
     owner = access.may_upload_to(person, sending.owner_id)
+    _check_is_there(owner, sending)  # before all that came is read again for its hash
     intent = _intent_now(owner, sending)
     statements: _Statements = current_app.extensions["resumable_statements"]
     expires_at = utcnow() + REMEMBERED
@@ -380,8 +434,11 @@ def _finish(person: Person, sending: Sending, settings: Settings) -> Progress:
         pass
     except Overtaken:
         raise OtherOffset from None
-    except (NoSpace, Busy, NotFound):
-        raise  # it waits: for room, for a turn, for the account to be let in again
+    except NotFound:
+        _check_is_there(owner, sending)
+        raise  # it waits for the account to be let in again
+    except (NoSpace, Busy):
+        raise  # it waits for room, or for a turn
     except UploadRejected as refusal:
         _refuse(owner, sending, refusal)
         raise
@@ -390,10 +447,13 @@ def _finish(person: Person, sending: Sending, settings: Settings) -> Progress:
     return _progress(access.upload_of(person, sending.public_id), sending.length_bytes)
 
 
-def _judge(owner: Owner, sending: Sending, head: bytes, settings: Settings) -> None:
-    """Raise what the end of an upload would for how it begins, so that nobody sends the rest."""
+def _judge(owner: Owner, sending: Sending, name: str, head: bytes, settings: Settings) -> None:
+    """Raise what the end of an upload would for how it begins, so that nobody sends the rest.
+
+    `name` is that of the document it becomes.
+    """
     try:
-        media_types.decide(sending.name, head, settings)
+        media_types.decide(name, head, settings)
     except UploadRejected as refusal:
         _refuse(owner, sending, refusal)
         raise
@@ -401,7 +461,7 @@ def _judge(owner: Owner, sending: Sending, head: bytes, settings: Settings) -> N
 
 def _refuse(owner: Owner, sending: Sending, refusal: UploadRejected) -> None:
     _forget(sending)
-    uploads.note_refusal(owner, sending.name, refusal)
+    uploads.note_refusal(owner.email, sending.name, refusal)
 
 
 def _forget(sending: Sending, *conditions: ColumnElement[bool]) -> bool:

@@ -11,7 +11,7 @@ import uuid
 from sqlalchemy import select
 
 from portal import audit, storage
-from portal.access import Owner, scan_state
+from portal.access import scan_state
 from portal.config import Settings
 from portal.database import let_go
 from portal.documents import claims, intake, media_types, names, room
@@ -182,11 +182,11 @@ def as_stored(document: Document) -> Stored:
     )
 
 
-def note_refusal(owner: Owner, raw_name: str, refusal: Exception) -> None:
-    """Put a refused upload into the audit log."""
+def note_refusal(owner_email: str, raw_name: str, refusal: Exception) -> None:
+    """Put a refused upload into somebody's directory into the audit log."""
     audit.record_alone(
         audit.Action.UPLOAD_REFUSED,
-        owner=owner.email,
+        owner=owner_email,
         name=raw_name[:1000],
         reason=getattr(refusal, "reason", "unavailable"),
     )

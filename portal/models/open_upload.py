@@ -46,6 +46,8 @@ class OpenUpload(Base):
     path: Mapped[str] = mapped_column(Text, default="")
     note: Mapped[str] = mapped_column(Text, default="")
     same_name: Mapped[str] = mapped_column(String(16), default=SameName.KEEP_BOTH)
+    #: The document it is to be a new version of. No foreign key: that may be deleted meanwhile.
+    version_of: Mapped[uuid.UUID | None] = mapped_column(Uuid)
     length_bytes: Mapped[int] = mapped_column(BigInteger)
     #: The name its bytes will have in storage, and have now among the unfinished ones.
     blob: Mapped[str] = mapped_column(String(80), unique=True)

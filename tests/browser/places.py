@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pyotp
-from playwright.sync_api import CDPSession, Page
+from playwright.sync_api import CDPSession, Error, Page
 
 from live.client import Bytes, Client
 from live.real_files import docx, jpeg, mp4, pdf, png, xlsx, zipped
@@ -113,6 +113,7 @@ class Stage:
             Place("document-rename", ALICE, deed, _open_rename),
             Place("document-more", ALICE, deed, _open_more),
             Place("document-versions", ALICE, self.documents["drafts"], _open_versions),
+            Place("document-version-tray", ALICE, self.documents["drafts"], self._send_version),
             Place("document-version-wrong", ALICE, self.documents["drafts"], self._post_version),
             Place("document-damaged", ALICE, self.documents["cellar"]),
             Place("document-wrong-link", ALICE, deed, _wrong_link),
@@ -436,15 +437,37 @@ class Stage:
         """A tray with a file in every state."""
         self._choose(page, Receipt=5_000)
         page.locator(".tray").get_by_text("1 uploaded, 1 not").wait_for()
-        slow = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": 40_000}
-        self._slowing = page.context.new_cdp_session(page)
-        self._slowing.send("Network.enable")
-        self._slowing.send("Network.emulateNetworkConditions", {"offline": False, **slow})
+        self._slow_down(page)
         sizes = {"Statement_of_account": 900_000, "Deed_of_the_house": 6_000}
         sizes |= {f"Letter_{number}": 400_000 + number for number in range(1, 8)}
         self._choose(page, **sizes)
         page.get_by_role("button", name="Decide later").click()
         page.get_by_role("button", name="Pause Letter 1.pdf").click()
+        page.locator(".tray").get_by_text(re.compile(r"B/s · .*left")).wait_for()
+
+    def _at_full_speed(self) -> None:
+        if self._slowing:
+            with contextlib.suppress(Error):  # its page may be closed
+                self._slowing.detach()
+            self._slowing = None
+
+    def _slow_down(self, page: Page) -> None:
+        self._at_full_speed()
+        slow = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": 40_000}
+        self._slowing = page.context.new_cdp_session(page)
+        self._slowing.send("Network.enable")
+        self._slowing.send("Network.emulateNetworkConditions", {"offline": False, **slow})
+
+    def _send_version(self, page: Page) -> None:
+        """On the page of a document: one on its way, one that is refused."""
+        self._slow_down(page)
+        scan = self._folder / "Letter, scanned again.pdf"
+        scan.write_bytes(_scanned("Letter", 1, 400_000))
+        page.locator("summary", has_text="Upload a new version").click()
+        for file in (str(self.large), str(scan)):
+            page.get_by_label("Choose the file").set_input_files(file)
+            page.locator("#versions").get_by_role("button", name="Upload", exact=True).click()
+        page.locator(".tray").get_by_text("too large").wait_for()
         page.locator(".tray").get_by_text(re.compile(r"B/s · .*left")).wait_for()
 
     def _upload_again(self, page: Page) -> None:
@@ -460,11 +483,10 @@ class Stage:
         page.get_by_text("was not taken").wait_for()
 
     def _post_version(self, page: Page) -> None:
-        if self._slowing:
-            self._slowing.detach()
-            self._slowing = None
+        self._at_full_speed()
         form = page.locator("#versions form[enctype]").first
         form.evaluate("form => { form.closest('details').open = true; }")
+        form.evaluate("form => delete form.dataset.upload")  # as it goes without the script
         form.get_by_label("Choose the file").set_input_files(self.large)
         # The field is a button as well, by its role.
         form.get_by_role("button", name="Upload", exact=True).click()

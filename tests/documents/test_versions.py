@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
@@ -540,3 +541,34 @@ def test_link_gives_the_newest_version_whatever_its_address_says(
     assert visitor.get(f"{ticket}?version=1").data == b"third one"
     alice.post_json(f"{three['url']}/versions/1/restore")
     assert visitor.get(ticket).data == DEED
+
+
+def test_page_has_the_same_parts_to_renew_whatever_state_the_document_is_in(
+    app: Flask, alice: Browser, deed: dict[str, Any]
+) -> None:
+    """A part that one state did not have could not be put in place when it changes."""
+
+    def parts() -> list[str]:
+        return re.findall('data-refresh="([a-z]+)"', alice.get(deed["url"]).get_data(as_text=True))
+
+    ordinary = parts()
+    assert sorted(ordinary) == sorted(set(ordinary))
+    states: list[dict[str, Any]] = [{"scan": state} for state in Scan]
+    for state in [*states, {"scan": Scan.CLEAN, "damaged_at": utcnow()}]:
+        with app.app_context():
+            db.session.execute(update(Version).values(threat="Eicar", **state))
+            db.session.commit()
+        assert parts() == ordinary
+
+
+def test_form_for_a_version_tells_scripts_what_they_need(make_app: Any) -> None:
+    app = make_app(max_upload_bytes=5000)
+    alice = Cast(app).person("alice@example.org", "Alice")
+    deed = alice.upload('the "deed" & <b>.pdf')
+    page = alice.get(deed["url"]).get_data(as_text=True)
+    (form,) = re.findall("<form[^>]* data-upload [^>]*>", page)
+    assert f'action="{deed["url"]}/versions"' in form
+    assert f'data-document="{deed["id"]}"' in form
+    assert 'data-max-bytes="5000"' in form
+    name = "the &#34;deed&#34; &amp; &lt;b&gt;.pdf"
+    assert f'data-destination="“{name}”"' in form

@@ -21,10 +21,14 @@ async function state(address) {
   }
 }
 
+let round = 0;
+
 async function follow() {
+  const mine = (round += 1);
   let pause = FIRST_MS;
   for (let times = 0; times < TIMES && waiting(); times += 1) {
     await new Promise((resolve) => setTimeout(resolve, pause));
+    if (mine !== round) return;
     pause *= SLOWER;
     if (document.hidden) continue;
     const now = await state(waiting()?.dataset.previewAt);
@@ -55,4 +59,6 @@ function turn(event) {
 }
 
 document.addEventListener("keydown", turn);
+// With a new version there is a new picture to wait for.
+document.addEventListener("portal:refreshed", follow);
 follow();

@@ -6,16 +6,13 @@ import { el, icon } from "./nodes.js";
 const NOT_MEANT = new Set([".DS_Store", "Thumbs.db", "desktop.ini"]);
 const UNREADABLE = "It could not be read on this device.";
 
-/**
- * Let the whole page take drops. `destination()` says where to, in words;
- * `take()` begins a batch and answers what takes its files, a hundred or so at a time.
- */
-export function listenForDrops(destination, take) {
+/** Let the whole page take drops. `heading()` says what becomes of them; `take(transfer)` takes them. */
+export function listenForDrops(heading, take) {
   const overlay = buildOverlay();
   // Entering a child comes before leaving its parent, so only the depth tells the way out.
   let depth = 0;
   const show = (isShown) => {
-    overlay.title.textContent = `Add to ${destination()}`;
+    overlay.title.textContent = heading();
     overlay.node.hidden = !isShown;
   };
   const on = (kind, react) => {
@@ -39,7 +36,7 @@ export function listenForDrops(destination, take) {
   on("drop", (event) => {
     depth = 0;
     show(false);
-    walk(event.dataTransfer, take());
+    take(event.dataTransfer);
   });
 }
 
@@ -65,9 +62,8 @@ function named(file) {
 }
 
 /** Give `takeSome` every dropped file; a dropped folder gives the files in it, with their path. */
-async function walk(transfer, takeSome) {
-  // The entries must be asked for before the first pause; afterwards the list is empty.
-  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+export async function walk(transfer, takeSome) {
+  const entries = entriesOf(transfer);
   if (!entries.length) return takeSome([...transfer.files].map((file) => ({ file, path: "" })));
   const folders = await takeFiles(entries, takeSome);
   while (folders.length) {
@@ -78,6 +74,17 @@ async function walk(transfer, takeSome) {
       folders.push(...(await takeFiles(inner, takeSome)));
     }
   }
+}
+
+// They must be asked for before the first pause; afterwards the list is empty.
+const entriesOf = (transfer) => [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+
+/** What was dropped, as it lies there: files as they are, of a folder only its name. */
+export function whatLies(transfer) {
+  const entries = entriesOf(transfer);
+  const folders = entries.filter((entry) => entry.isDirectory).map((entry) => entry.name);
+  const files = [...transfer.files].filter((file) => !folders.includes(file.name));
+  return { files, folders };
 }
 
 /** Hand over the files among `entries`; answers the folders. */

@@ -1,13 +1,14 @@
 // Uploading: the whole page takes files, a tray shows each. The rest is done by the modules beside
 // this one. Without scripts the same form is sent by the browser as it stands.
 
-import { enhance } from "../enhance.js";
-import { listenForDrops, listenForPaste, ofFolder } from "./dropping.js";
+import { listenForDrops, listenForPaste, ofFolder, walk, whatLies } from "./dropping.js";
 import * as queue from "./queue.js";
+import { refreshed } from "./refreshing.js";
 import { sweep } from "./remembered.js";
 import * as sameName from "./same_name.js";
 import { present } from "./session.js";
 import { show } from "./tray.js";
+import { one } from "./version.js";
 
 const form = () => document.querySelector("form[data-upload]");
 const putOff = new Set();
@@ -17,7 +18,7 @@ if (form()) {
   sweep();
   show(askAbout);
   queue.watch(react);
-  listenForDrops(() => form()?.dataset.destination ?? "your documents", batchOf);
+  listenForDrops(heading, dropped);
   listenForPaste(batchOf);
   document.addEventListener("click", choose);
   document.addEventListener("submit", submitted);
@@ -29,13 +30,32 @@ if (form()) {
 
 // -- Choosing ------------------------------------------------------------------------------
 
-/** Begin a batch that goes where the form says; answers what takes its files. */
+const isForVersion = () => Boolean(form()?.dataset.document);
+
+function heading() {
+  const destination = form()?.dataset.destination ?? "your documents";
+  return isForVersion() ? `Drop a file: it becomes the new version of ${destination}` : `Add to ${destination}`;
+}
+
+function dropped(transfer) {
+  if (!isForVersion()) return walk(transfer, batchOf());
+  const { files, folders } = whatLies(transfer);
+  begin()(one(files, folders));
+}
+
+/** As `begin`; where a version is wanted, for one file. */
 function batchOf() {
+  const take = begin();
+  return isForVersion() ? (files) => take(one(files.map(({ file }) => file))) : take;
+}
+
+/** Begin a batch that goes where the form says; answers what takes its files. */
+function begin() {
   const from = form();
-  const { owner, maxBytes, rules } = from.dataset;
+  const { owner, document, maxBytes, rules } = from.dataset;
   const folder = from.elements.folder?.value ?? from.dataset.folder;
   const note = from.elements.note?.value.trim() ?? "";
-  const batch = new queue.Batch({ owner, folder, note, mostBytes: Number(maxBytes) || Infinity, rules });
+  const batch = new queue.Batch({ owner, folder, note, document, mostBytes: Number(maxBytes) || Infinity, rules });
   return (files) => queue.add(batch, files);
 }
 
@@ -109,9 +129,9 @@ function askAbout(task) {
   });
 }
 
-// -- The list ------------------------------------------------------------------------------
+// -- The page ------------------------------------------------------------------------------
 
-/** When everything has come, put the new list in place; the server alone knows its order. */
+/** When everything has come, show what the server makes of it; it alone knows the order of a list. */
 async function refresh() {
   const { done } = queue.totals();
   if (done <= shown) {
@@ -119,21 +139,5 @@ async function refresh() {
     return;
   }
   shown = done;
-  const { page } = await present();
-  const old = document.querySelector("[data-refresh]");
-  const fresh = page?.querySelector(`[data-refresh="${old?.dataset.refresh}"]`);
-  if (!old || !fresh) return;
-  const node = document.importNode(fresh, true);
-  const focused = old.contains(document.activeElement) ? twin(document.activeElement, node) : null;
-  old.replaceWith(node);
-  enhance(node);
-  offerFolders();
-  focused?.focus();
-}
-
-/** What stands in `node` for an element of the old list. */
-function twin(element, node) {
-  if (element.matches("summary")) return node.querySelector("[data-upload-menu] summary");
-  const same = (other) => other.getAttribute("href") === element.getAttribute("href") && other.ariaLabel === element.ariaLabel;
-  return [...node.querySelectorAll(element.localName)].find(same);
+  if (await refreshed()) offerFolders();
 }

@@ -14,8 +14,9 @@ const LARGE_AT_ONCE = 2;
 
 /** Files chosen or dropped together, and where they go. */
 export class Batch {
-  constructor({ owner = "", folder = "", note = "", mostBytes = Infinity, rules = "" }) {
-    Object.assign(this, { owner, folder, note, mostBytes, rules });
+  constructor({ owner = "", folder = "", note = "", document = "", mostBytes = Infinity, rules = "" }) {
+    /** `document` is the one that gets a new version; then the others say nothing. */
+    Object.assign(this, { owner, folder, note, document, mostBytes, rules });
     /** What was decided for the rest: about documents that were there, and about each other. */
     this.answers = { there: "", twin: "" };
     /** The documents it has become, and how many of its files have which name. */
@@ -43,7 +44,9 @@ class Task {
 
   constructor(batch, file, path) {
     Object.assign(this, { batch, file, path, name: file.name, size: file.size });
-    this.place = JSON.stringify([batch.owner, batch.folder, path, file.name.normalize("NFC")]);
+    // The versions of a document come one after the other, whatever the files are called.
+    const way = batch.document ? [batch.document] : [batch.owner, batch.folder, path, file.name.normalize("NFC")];
+    this.place = JSON.stringify(way);
   }
 
   get isLarge() {

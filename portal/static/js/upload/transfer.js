@@ -11,7 +11,8 @@ const PART = 32 * 1024 * 1024;
 /** How often a server may stumble over a file before its person is told. */
 const STUMBLES = 5;
 /** Rules about the file itself: it would be refused again. */
-const FINAL = new Set(["too_large", "type_refused", "name"]);
+const FINAL = new Set(["too_large", "type_refused", "name", "document_gone"]);
+const NO_DOCUMENT = "The document is not there any more. If it is in the trash, restore it and try again.";
 
 /**
  * Carry `task` on from where it stands. `tell` hears of bytes: `at(offset)` where it goes on,
@@ -78,9 +79,10 @@ async function whereItStopped(task, signal) {
 /** Find out whether this very file was on its way before, and remember it from now on. */
 async function remember(task) {
   if (task.size <= SMALL || task.release) return;
-  const { owner, folder } = task.batch;
+  const { owner, folder, document } = task.batch;
   // At the top a file is known by what it was before there were folders: it may be on its way.
-  const key = fingerprint(person(), owner, folder ? [folder, task.path] : task.path, task.file);
+  const place = folder ? [folder, task.path] : task.path;
+  const key = fingerprint(person(), owner, document ? { document } : place, task.file);
   task.release = await claim(key);
   task.key = task.release ? key : "";
   if (!task.key) return;
@@ -89,6 +91,9 @@ async function remember(task) {
 
 async function announce(task, signal, tell) {
   const { batch, path, sameName } = task;
+  // In two steps, whatever its size: only where it has an address can be asked, after an answer
+  // was lost, whether it is a version already.
+  if (batch.document) return create(task.size, { filename: task.name, document: batch.document }, {});
   const metadata = { filename: task.name, path, folder: batch.folder, owner: batch.owner, note: batch.note, same_name: sameName };
   // Without its content it is over in a moment, and is waited for even when it is stopped: only
   // who knows the address can give the upload up, or go on with it.
@@ -124,6 +129,9 @@ function stored(task, answer) {
 /** What an answer that is no success means for the file. */
 function judge(task, { status, reason, taken, words, retryAfter }) {
   if (status === 401) return { kind: "signed-out" };
+  // It waits there until the document is restored.
+  if (reason === "document_trashed") return refused(words, false);
+  if (status === 404 && task.batch.document && !task.address) return refused(NO_DOCUMENT, false);
   if (status === 409 && reason === "same_name") {
     startOver(task);
     return { kind: "same-name", taken };
@@ -137,7 +145,7 @@ function judge(task, { status, reason, taken, words, retryAfter }) {
   if (status === 500 && task.tries < STUMBLES) return { kind: "busy", seconds: retryAfter };
   // It waits there for room, and can be gone on with.
   if (status === 507) return refused(words, false);
-  if ((status === 404 || status === 410) && task.address && task.tries < STUMBLES) {
+  if ((status === 404 || status === 410) && reason !== "document_gone" && task.address && task.tries < STUMBLES) {
     startOver(task);
     return { kind: "busy", seconds: 0 };
   }
