@@ -564,7 +564,8 @@ def test_page_has_the_same_parts_to_renew_whatever_state_the_document_is_in(
 def test_form_for_a_version_tells_scripts_what_they_need(make_app: Any) -> None:
     app = make_app(max_upload_bytes=5000)
     alice = Cast(app).person("alice@example.org", "Alice")
-    deed = alice.upload('the "deed" & <b>.pdf')
+    deed = alice.upload()
+    alice.post(f"{deed['url']}/rename", {"name": 'the "deed" & <b>.pdf'})
     page = alice.get(deed["url"]).get_data(as_text=True)
     (form,) = re.findall("<form[^>]* data-upload [^>]*>", page)
     assert f'action="{deed["url"]}/versions"' in form
