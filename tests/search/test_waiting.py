@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -81,10 +82,12 @@ def test_lost_claim_changes_nothing(app: Flask, alice: Browser) -> None:
 
 
 def test_document_that_kills_its_reader_is_tried_three_times(
-    app: Flask, alice: Browser, monkeypatch: pytest.MonkeyPatch
+    app: Flask, alice: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     document = alice.upload("a.txt", b"words")
-    monkeypatch.setattr(reading, "_RUN", "import os; os.abort()")
+    (tmp_path / "extract").mkdir()
+    (tmp_path / "extract" / "child.py").write_text("import os; os.abort()")
+    monkeypatch.setattr(reading, "_HERE", tmp_path)
     for number in (1, 2):
         assert index(app) == 0
         version = version_of(app, document)

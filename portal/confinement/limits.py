@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import ctypes
-import json
 import os
 import resource
 import signal
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
@@ -26,13 +25,9 @@ class Limits:
     #: How much further than everybody else it stands back.
     niceness: int = 15
 
-    def as_argument(self) -> str:
-        return json.dumps(asdict(self))
 
-
-def confine(argument: str) -> None:
-    """Take on the limits that `as_argument` wrote, for this process and what it starts."""
-    limits = Limits(**json.loads(argument))
+def take_on(limits: Limits) -> None:
+    """Take on the limits, for this process and what it starts."""
     # Without an I/O class of its own, the kernel derives that priority from this one.
     os.nice(limits.niceness)
     for which, most in (
