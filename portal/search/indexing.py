@@ -21,8 +21,14 @@ log = logging.getLogger(__name__)
 def index_due(stop: threading.Event | None = None) -> int:
     """Read what is due until nothing is, or until `stop`; answers how many are done with."""
     stop = stop or threading.Event()
-    done = 0
-    while not stop.is_set() and waiting.is_due() and (claim := waiting.claim()):
+    done, last, is_newest = 0, 0, False
+    while not stop.is_set() and waiting.is_due():
+        is_newest = not is_newest
+        claim = waiting.claim(None if is_newest else last)
+        if claim is None:
+            break
+        if not is_newest:
+            last = claim.uploaded_by_id
         try:
             done += _index(claim, stop)
         except Lost:
