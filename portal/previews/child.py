@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from portal.jobs import priority
 from portal.models.preview import Size
 from portal.previews.drawing.limits import Limits
 from portal.previews.kinds import MIB, Kind
@@ -113,6 +114,7 @@ def running(
         start_new_session=True,
     )
     try:
+        priority.hold_back(process.pid)
         yield process
     finally:
         end(process)

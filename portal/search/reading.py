@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from portal.jobs import priority
 from portal.search.extract.ocr import program
 
 #: Where the package `extract` lies: the child imports it alone, not the whole portal.
@@ -95,6 +96,7 @@ def read(
         env={"PATH": os.environ.get("PATH", os.defpath), "OMP_THREAD_LIMIT": "1"},
         start_new_session=True,  # with it goes whatever it started
     )
+    priority.hold_back(process.pid)
     with _Feeding(process, reader, pieces) as feeding:
         try:
             answer = _answer(process, limits, beat)
