@@ -17,7 +17,7 @@ _IOPRIO_SET = {"x86_64": 251, "aarch64": 30}
 _OF_THIS_THREAD = 0
 _OF_ONE = 1
 _IDLE = 3 << 13
-_LEAST_NICE = 19
+NICENESS = 19
 #: Whoever is not root may change a session so often, all users of the machine together.
 _SESSIONS_SECONDS = 0.1
 _SESSIONS_TRIES = 10
@@ -50,7 +50,7 @@ def hold_back(leader: int) -> None:
 
 def _least(number: int) -> None:
     with suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, number, _LEAST_NICE)
+        os.setpriority(os.PRIO_PROCESS, number, NICENESS)
 
 
 def _last_at_the_disk(number: int) -> None:
@@ -62,7 +62,7 @@ def _hold_back_session(leader: int) -> None:
     """Where the kernel groups by session, a process is nice to those of its own session alone."""
     for _ in range(_SESSIONS_TRIES):
         try:
-            Path(f"/proc/{leader}/autogroup").write_text(str(_LEAST_NICE))
+            Path(f"/proc/{leader}/autogroup").write_text(str(NICENESS))
         except OSError as error:
             if error.errno != errno.EAGAIN:
                 return
