@@ -36,15 +36,13 @@ def step_back() -> None:
 def hold_back(leader: int) -> None:
     """Have a child that has just begun a session wait for everybody, with all that it starts.
 
-    It has the processor when nobody else wants it. Where that cannot be had, it goes on as it was.
+    It has a hundredth of what somebody else gets who wants the processor, so that it ends some day.
+    Where that cannot be had, it goes on as it was.
     """
     if sys.platform != "linux":
         return
     _least(leader)
     _last_at_the_disk(leader)
-    with suppress(OSError):
-        # Nothing normal waits for one of these to be done with its slice, as it does for nice ones.
-        os.sched_setscheduler(leader, os.SCHED_IDLE, os.sched_param(0))
     _hold_back_session(leader)
 
 

@@ -46,8 +46,8 @@ class Limits:
     memory_bytes: int = 1024 * _MIB
     #: Of work.
     cpu_seconds: int = 30
-    #: From its start to its answer, work or not: on a busy machine it waits for its turn.
-    seconds: float = 180
+    #: From its start to its answer, work or not: on a busy machine it waits for everybody.
+    seconds: float = 600
     characters: int = LONGEST_TEXT
 
 
@@ -71,7 +71,7 @@ class Killed(Unreadable):
 def limits_for(reader: str) -> Limits:
     """What a reader may take: reading scans needs minutes, everything else seconds."""
     if reader == "picture" or (reader == "pdf" and program()):
-        return Limits(cpu_seconds=300, seconds=900)
+        return Limits(cpu_seconds=300, seconds=1800)
     return Limits()
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from portal.jobs import priority
-from portal.previews import child
+from portal.previews import child, office, waiting
 from portal.previews.child import Failed, Frame, Impossible, Stopped
 from portal.previews.drawing.limits import Limits
 from portal.previews.kinds import MIB, Kind
@@ -190,6 +190,11 @@ def test_it_waits_for_everybody(program: Path) -> None:
     """
     with pytest.raises(Failed, match=f"^{priority.NICENESS}$"):
         run(program, code, confined=False)
+
+
+def test_claim_lasts_longer_than_any_drawing() -> None:
+    longest = max(seconds for _, seconds in child.LIMITS.values()) + office.WALL_SECONDS
+    assert waiting.LEASE.total_seconds() > longest
 
 
 def test_the_limits_cannot_be_lifted() -> None:
