@@ -23,7 +23,7 @@ from portal.previews.drawing.limits import Limits
 from portal.previews.kinds import MIB, soffice
 
 LIMITS = Limits(memory_bytes=4096 * MIB, cpu_seconds=90, file_bytes=128 * MIB, open_files=512)
-WALL_SECONDS = 150.0
+WALL_SECONDS = 240.0
 
 #: No links to other files and addresses, no macros, nothing brought up to date from elsewhere.
 _SETTINGS = (

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from portal.previews import child
+from portal.jobs import priority
+from portal.previews import child, office, waiting
 from portal.previews.child import Failed, Frame, Impossible, Stopped
 from portal.previews.drawing.limits import Limits
 from portal.previews.kinds import MIB, Kind
@@ -33,8 +34,12 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return package / "__main__.py"
 
 
-def run(program: Path, code: str, *, stop: threading.Event | None = None) -> list[Frame]:
-    start = "import sys\nfrom .limits import confine\nconfine(sys.argv[3])\n"
+def run(
+    program: Path, code: str, *, stop: threading.Event | None = None, confined: bool = True
+) -> list[Frame]:
+    start = "import sys\n"
+    if confined:
+        start += "from .limits import confine\nconfine(sys.argv[3])\n"
     program.write_text(start + textwrap.dedent(code))
     with given(b"") as descriptor:
         answer = child.draw(Kind.PDF, "application/pdf", descriptor, stop or threading.Event())
@@ -173,6 +178,23 @@ def test_it_knows_no_secret_and_stands_back(program: Path, monkeypatch: pytest.M
     assert niceness >= 15
     assert limits == [[1024 * MIB] * 2, [60, 61], [0, 0], [0, 0]]
     assert modules == []
+
+
+def test_it_waits_for_everybody(program: Path) -> None:
+    """Also where it did not ask for that itself."""
+    code = f"""
+    import json, os, time
+    until = time.monotonic() + 30
+    while os.nice(0) < {priority.NICENESS} and time.monotonic() < until: time.sleep(0.01)
+    sys.stdout.write(json.dumps({{"failed": str(os.nice(0))}}) + "\\n")
+    """
+    with pytest.raises(Failed, match=f"^{priority.NICENESS}$"):
+        run(program, code, confined=False)
+
+
+def test_claim_lasts_longer_than_any_drawing() -> None:
+    longest = max(seconds for _, seconds in child.LIMITS.values()) + office.WALL_SECONDS
+    assert waiting.LEASE.total_seconds() > longest
 
 
 def test_the_limits_cannot_be_lifted() -> None:

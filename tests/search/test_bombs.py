@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from conftest import Browser
+from portal.jobs import priority
 from portal.search import reading
 from portal.search.reading import Killed, Limits, Unreadable
 from search import made
@@ -98,6 +99,16 @@ def test_child_knows_no_secrets_and_no_open_files(monkeypatch: pytest.MonkeyPatc
     assert "PORTAL_SECRET_KEY" not in found
     assert {each for each in found if each.isdigit()} == {"0", "1", "2", "3"}  # 3 lists the folder
     assert "portal" not in found
+
+
+def test_child_waits_for_everybody(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = f"""
+import json, os, time
+until = time.monotonic() + 30
+while os.nice(0) < {priority.NICENESS} and time.monotonic() < until: time.sleep(0.01)
+print(json.dumps({{'problem': '', 'is_cut': False, 'text': str(os.nice(0))}}))"""
+    monkeypatch.setattr(reading, "_RUN", f"{reading._START}\n{told}")
+    assert reading.read("text", iter([b"x"]), Limits()).text == str(priority.NICENESS)
 
 
 def test_children_leave_nothing_behind(tmp_path: Path) -> None:
