@@ -17,7 +17,7 @@ from portal.access import Grant, Picture
 from portal.errors import Damaged
 from portal.storage.base import BlobMissing
 from portal.storage.disposition import attachment
-from portal.storage.pace import Pace
+from portal.storage.pace import SMALL_BYTES, Pace
 from portal.storage.slots import Slots
 
 #: Types a browser could run: sent as plain bytes, so that content never runs (ASVS 3.2.1).
@@ -120,13 +120,19 @@ def send(grant: Grant, request: Request) -> Response:
                 pass
     if request.method == "HEAD":
         return _Answer(status=status, headers=headers)
+    part = (start, stop) if status == 206 else None
+    response = _Answer(status=status, headers=headers, direct_passthrough=True)
+    if stop - start <= SMALL_BYTES:
+        # Over as soon as it is handed over, however slow the reader: it takes no slot.
+        response.response = _read(grant, start, stop)
+        _note(grant, part)
+        return response
     body = _open(grant, start, stop)
     try:
-        _note(grant, (start, stop) if status == 206 else None)
+        _note(grant, part)
     except BaseException:
         body.close()
         raise
-    response = _Answer(status=status, headers=headers, direct_passthrough=True)
     response.response = body
     return response
 
@@ -136,11 +142,7 @@ def pieces(grant: Grant, pace: Pace | None = None) -> Iterator[bytes]:
 
     Raises `Damaged` when the blob is not whole.
     """
-    try:
-        whole = grant.size_bytes
-        return storage.current().read(grant.blob, 0, whole, whole, pace)
-    except BlobMissing as error:
-        raise Damaged from error
+    return _read(grant, 0, grant.size_bytes, pace)
 
 
 def is_whole(grant: Grant) -> bool:
@@ -287,13 +289,17 @@ def take_slot() -> Callable[[], None]:
 def _open(grant: Grant, start: int, stop: int) -> _Transfer:
     give_slot_back = take_slot()
     try:
-        pieces = storage.current().read(grant.blob, start, stop - start, grant.size_bytes)
-    except BaseException as error:
+        return _Transfer(_read(grant, start, stop), give_slot_back)
+    except BaseException:
         give_slot_back()
-        if isinstance(error, BlobMissing):
-            raise Damaged from error
         raise
-    return _Transfer(pieces, give_slot_back)
+
+
+def _read(grant: Grant, start: int, stop: int, pace: Pace | None = None) -> Iterator[bytes]:
+    try:
+        return storage.current().read(grant.blob, start, stop - start, grant.size_bytes, pace)
+    except BlobMissing as error:
+        raise Damaged from error
 
 
 def _note(grant: Grant, part: tuple[int, int] | None) -> None:
