@@ -99,15 +99,16 @@ def send(grant: Grant, request: Request) -> Response:
     log before its first byte; HEAD and 304 send nothing and are no download. Raises `Busy`
     when too many transfers run, `Damaged` when the blob is not whole.
     """
+    method, asked = request.method, request.headers
     etag = f'"{grant.sha256.hex()}"'
     headers = _headers(grant, etag)
-    if _matches(request.headers.get("If-None-Match"), etag):
+    if _matches(asked.get("If-None-Match"), etag):
         headers.remove("Content-Length")
         return _Answer(status=304, headers=headers)
     start, stop, status = 0, grant.size_bytes, 200
     # RFC 9110, 14.2: a Range on anything but GET is ignored.
-    if request.method == "GET" and _range_applies(request.headers.get("If-Range"), etag):
-        match _span(request.headers.get("Range"), grant.size_bytes):
+    if method == "GET" and _range_applies(asked.get("If-Range"), etag):
+        match _span(asked.get("Range"), grant.size_bytes):
             case (start, stop):
                 status = 206
                 headers["Content-Range"] = f"bytes {start}-{stop - 1}/{grant.size_bytes}"
@@ -118,7 +119,7 @@ def send(grant: Grant, request: Request) -> Response:
                 return _Answer(status=416, headers=headers)
             case _:
                 pass
-    if request.method == "HEAD":
+    if method == "HEAD":
         return _Answer(status=status, headers=headers)
     part = (start, stop) if status == 206 else None
     response = _Answer(status=status, headers=headers, direct_passthrough=True)
