@@ -25,7 +25,7 @@ from portal.previews.child import Failed, Impossible, Stopped, judge, running
 from portal.previews.kinds import MIB, soffice
 
 LIMITS = Limits(memory_bytes=4096 * MIB, cpu_seconds=90, file_bytes=128 * MIB, open_files=512)
-WALL_SECONDS = 150.0
+WALL_SECONDS = 240.0
 #: Programs and libraries, fonts, and how they are set up.
 _PROGRAMS = (
     *("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/alternatives", "/etc/ld.so.cache"),

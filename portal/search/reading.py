@@ -22,6 +22,7 @@ from typing import Any
 
 from portal.confinement import limits as confinement
 from portal.confinement import starting
+from portal.jobs import priority
 from portal.search.extract.ocr import program
 
 #: Where the package `extract` lies: the child imports it alone, not the whole portal.
@@ -44,8 +45,8 @@ class Limits:
     memory_bytes: int = 1024 * _MIB
     #: Of work.
     cpu_seconds: int = 30
-    #: From its start to its answer, work or not: on a busy machine it waits for its turn.
-    seconds: float = 180
+    #: From its start to its answer, work or not: on a busy machine it waits for everybody.
+    seconds: float = 600
     characters: int = LONGEST_TEXT
 
 
@@ -69,7 +70,7 @@ class Killed(Unreadable):
 def limits_for(reader: str) -> Limits:
     """What a reader may take: reading scans needs minutes, everything else seconds."""
     if reader == "picture" or _may_run(reader):
-        return Limits(cpu_seconds=300, seconds=900)
+        return Limits(cpu_seconds=300, seconds=1800)
     return Limits()
 
 
@@ -94,8 +95,7 @@ def read(
             _HERE,
             "extract.child",
             [reader, str(limits.characters)],
-            # Whoever downloads comes first.
-            confinement.Limits(limits.memory_bytes, limits.cpu_seconds, niceness=19),
+            confinement.Limits(limits.memory_bytes, limits.cpu_seconds),
             _may_run(reader),
         ),
         stdin=subprocess.PIPE,
@@ -105,6 +105,7 @@ def read(
         env={"PATH": os.environ.get("PATH", os.defpath), "OMP_THREAD_LIMIT": "1"},
         start_new_session=True,  # with it goes whatever it started
     )
+    priority.hold_back(process.pid)
     with _Feeding(process, reader, pieces) as feeding:
         try:
             answer = _answer(process, limits, beat)

@@ -10,7 +10,7 @@ take turns: ten thousand documents of one keep nobody else's waiting.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -151,10 +151,13 @@ def give_up(claim: Claim, problem: str) -> None:
         )
 
 
-def keep(claim: Claim, passages: Sequence[Passage]) -> None:
+def keep(
+    claim: Claim, passages: Sequence[Passage], after_each: Callable[[], None] = lambda: None
+) -> None:
     """Put what was read into the index, where it is found once all of it is there.
 
-    It is written a little at a time: nobody who uploads waits for a long text. Raises `Lost`.
+    It is written a little at a time, and `after_each` called in between: nobody who uploads waits
+    for a long text. Raises `Lost`.
     """
     with transaction() as session:
         _check(session, claim)
@@ -182,6 +185,7 @@ def keep(claim: Claim, passages: Sequence[Passage]) -> None:
             )
             session.execute(insert(SearchPassage), rows)
         claim = replace(claim, lease=lease)
+        after_each()
     with transaction() as session:
         _check(session, claim)
         _done(session, claim)

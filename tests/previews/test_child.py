@@ -16,7 +16,8 @@ import pytest
 
 from portal.confinement import starting
 from portal.confinement.limits import Limits
-from portal.previews import child
+from portal.jobs import priority
+from portal.previews import child, office, waiting
 from portal.previews.child import Failed, Frame, Impossible, Stopped
 from portal.previews.kinds import MIB, Kind
 from previews.stage import corners, drawn, given, saved
@@ -171,6 +172,24 @@ def test_it_knows_no_secret_and_stands_back(program: Path, monkeypatch: pytest.M
     assert niceness >= 15
     assert limits == [[1024 * MIB] * 2, [60, 61], [0, 0], [0, 0]]
     assert modules == []
+
+
+def test_it_waits_for_everybody(program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where it did not ask for that itself."""
+    limited(monkeypatch, niceness=0)
+    code = f"""
+    import json, os, time
+    until = time.monotonic() + 30
+    while os.nice(0) < {priority.NICENESS} and time.monotonic() < until: time.sleep(0.01)
+    sys.stdout.write(json.dumps({{"failed": str(os.nice(0))}}) + "\\n")
+    """
+    with pytest.raises(Failed, match=f"^{priority.NICENESS}$"):
+        run(program, code)
+
+
+def test_claim_lasts_longer_than_any_drawing() -> None:
+    longest = max(seconds for _, seconds in child.LIMITS.values()) + office.WALL_SECONDS
+    assert waiting.LEASE.total_seconds() > longest
 
 
 def test_the_limits_are_there_before_the_program(tmp_path: Path) -> None:

@@ -9,11 +9,13 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from conftest import Browser
+from portal.jobs import priority
 from portal.search import reading
 from portal.search.reading import Killed, Limits, Unreadable
 from search import made
@@ -116,6 +118,21 @@ def test_child_knows_no_secrets_and_no_open_files(
     assert "PORTAL_SECRET_KEY" not in found
     assert {each for each in found if each.isdigit()} == {"0", "1", "2"}
     assert "portal" not in found
+
+
+def test_child_waits_for_everybody(
+    monkeypatch: pytest.MonkeyPatch, instead: Callable[[str], None]
+) -> None:
+    """Also where it did not ask for that itself."""
+    patient = partial(reading.confinement.Limits, niceness=0)
+    monkeypatch.setattr(reading.confinement, "Limits", patient)
+    told = f"""
+import json, os, time
+until = time.monotonic() + 30
+while os.nice(0) < {priority.NICENESS} and time.monotonic() < until: time.sleep(0.01)
+print(json.dumps({{'problem': '', 'is_cut': False, 'text': str(os.nice(0))}}))"""
+    instead(told)
+    assert reading.read("text", iter([b"x"]), Limits()).text == str(priority.NICENESS)
 
 
 def test_children_leave_nothing_behind(tmp_path: Path) -> None:

@@ -259,3 +259,42 @@ def test_words_of_a_passage_are_those_of_its_text(app: Flask, alice: Browser) ->
     with app.app_context():
         assert db.session.scalar(select(func.count()).select_from(SearchPassage)) == 1
         assert db.session.scalar(select(SearchPassage.text)) == "words and more words"
+
+
+class Recording(threading.Event):
+    """Never stops anything, and takes no time to rest."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rests: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        assert timeout is not None
+        self.rests.append(timeout)
+        return False
+
+
+def test_long_text_is_cut_and_written_with_rests_in_between(app: Flask, alice: Browser) -> None:
+    upload(alice, "long.txt", b"word and " * (25 * 750))
+    stop = Recording()
+    with app.app_context():
+        assert indexing.index_due(stop) == 1
+        db.session.remove()
+    passages = rows(app)[1]
+    assert passages > 20
+    # After each passage, after each ten that were written, and at the end.
+    assert len(stop.rests) == passages + -(-passages // 10) + 1
+    assert all(0 < rest <= indexing.LONGEST_REST_SECONDS for rest in stop.rests)
+
+
+def test_no_rest_is_longer_than_a_claim(
+    app: Flask, alice: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexing, "REST", 10**9)
+    upload(alice, "a.txt", b"words")
+    stop = Recording()
+    with app.app_context():
+        assert indexing.index_due(stop) == 1
+        db.session.remove()
+    assert max(stop.rests) == indexing.LONGEST_REST_SECONDS
+    assert waiting.LEASE.total_seconds() > 2 * indexing.LONGEST_REST_SECONDS
