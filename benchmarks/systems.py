@@ -12,7 +12,7 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 from urllib.parse import urlencode
@@ -20,8 +20,9 @@ from urllib.parse import urlencode
 import environments
 from clients import Answered
 from processes import Server, ServerError, free_port
-from verifying import Verifying
+from reading import Reading
 from wire import Target, Tus, Upload, form_upload, put_upload
+from worker import BusyWorker, Verifying
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 EMAIL = "ada@example.org"
@@ -139,8 +140,12 @@ class System(ABC):
             self._server.stop()
             self._server = None
 
-    def verifying(self) -> AbstractContextManager[Verifying] | None:
+    def verifying(self) -> BusyWorker | None:
         """Have what it has stored verified meanwhile; None where nothing does that."""
+        return None
+
+    def reading(self) -> BusyWorker | None:
+        """Have documents indexed and drawn meanwhile; None where nothing does that."""
         return None
 
     def recover(self, path: str, patience: float) -> None:
@@ -393,10 +398,14 @@ class Portal(System):
         ids = [("id", path.split("/")[2]) for path in paths]
         return target, target.post([("csrf_token", self._token), *ids])
 
-    def verifying(self) -> AbstractContextManager[Verifying]:
+    def verifying(self) -> BusyWorker:
         """By one more worker, as the setting has it, for which everything is due all the time."""
         command, environment = self._worker
         return Verifying(command, environment, self.home)
+
+    def reading(self) -> BusyWorker:
+        """By its own worker, which is given documents all the time."""
+        return Reading(self)
 
     def give_up(self, unfinished: Upload) -> None:
         path = unfinished.target.path

@@ -132,9 +132,13 @@ TARGETS = (
     ),
     *(
         Target(
-            f"{kind} beside verifying: 0.9 of without",
-            _middle("beside-verify", f"{key}_share"),
+            f"{kind} beside {what}: 0.9 of without",
+            _middle(row, f"{key}_share"),
             at_least=0.9,
+        )
+        for row, what in (
+            ("beside-verify", "verifying"),
+            ("beside-library", "indexing and drawing"),
         )
         for kind, key in (("small downloads", "small"), ("a large download", "large"))
     ),

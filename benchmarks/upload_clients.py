@@ -25,15 +25,18 @@ class Crowd:
     answers: dict[int, Answered]
 
 
-def upload(form: Upload, source: Path, size: int, patience: float) -> Answered:
+def upload(
+    form: Upload, source: Path, size: int, patience: float, *, as_it_is: bool = False
+) -> Answered:
     """Send one file as browsers do, by reading and sending, and wait for the answer.
 
-    Not by sendfile: that makes it dearer for servers that read in small pieces.
+    Not by sendfile: that makes it dearer for servers that read in small pieces. Its first bytes
+    are made new, so that nobody can recognise the file, unless it goes `as_it_is`.
     """
     with source.open("rb", buffering=0) as file:
         started = time.perf_counter()
         with socket.create_connection(("127.0.0.1", form.target.port), timeout=patience) as sock:
-            reply = _exchange(sock, form, file, 0, size)
+            reply = _exchange(sock, form, file, 0, size, as_it_is=as_it_is)
         seconds = time.perf_counter() - started
     return Answered(seconds, reply.body, reply.headers)
 
@@ -59,14 +62,19 @@ def upload_by_tus(tus: Tus, source: Path, size: int, part: int, patience: float)
 
 
 def _exchange(
-    sock: socket.socket, form: Upload, file: io.FileIO, offset: int, length: int
+    sock: socket.socket,
+    form: Upload,
+    file: io.FileIO,
+    offset: int,
+    length: int,
+    *,
+    as_it_is: bool = False,
 ) -> Reply:
     """Send one request with that part of the file, and wait for an answer of the right kind."""
     buffer = memoryview(bytearray(CHUNK))
     sock.sendall(form.opening(length))
     sent = 0
-    if offset == 0 and length:
-        # The first bytes are new each time, so that nobody can recognise the file.
+    if offset == 0 and length and not as_it_is:
         sent = sock.send(os.urandom(min(16, length)))
     file.seek(offset + sent)
     while sent < length:

@@ -8,11 +8,11 @@ would refuse. Every refusal is the same `NotFound`, whether the thing exists or 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from flask import current_app
 from sqlalchemy import (
@@ -55,6 +55,8 @@ from portal.models import (
 )
 from portal.questions import Question
 from portal.tokens import hash_token
+
+_Thing = TypeVar("_Thing")
 
 #: Ids in one query.
 _ASKED_AT_ONCE = 500
@@ -191,11 +193,7 @@ def documents_for(person: Person, document_ids: Sequence[uuid.UUID]) -> Sequence
     rows = db.session.scalars(
         select(Document).where(Document.public_id.in_(document_ids), visible_documents(person))
     )
-    found = {document.public_id: document for document in rows}
-    for document_id in document_ids:
-        if document_id not in found:
-            raise _denied(document_id)
-    return [found[document_id] for document_id in document_ids]
+    return _each({row.public_id: row for row in rows}, document_ids, _denied)
 
 
 def owner_of(person: Person, document_id: uuid.UUID) -> uuid.UUID:
@@ -225,11 +223,7 @@ def folders_for(person: Person, folder_ids: Sequence[uuid.UUID]) -> Sequence[Fol
     rows = db.session.scalars(
         select(Folder).where(Folder.public_id.in_(folder_ids), visible_folders(person))
     )
-    found = {folder.public_id: folder for folder in rows}
-    for folder_id in folder_ids:
-        if folder_id not in found:
-            raise _denied(None, folder=folder_id)
-    return [found[folder_id] for folder_id in folder_ids]
+    return _each({row.public_id: row for row in rows}, folder_ids, _folder_denied)
 
 
 def trashed_folder_for(person: Person, folder_id: uuid.UUID) -> Folder:
@@ -259,15 +253,28 @@ def way_to(person: Person, folder_id: uuid.UUID) -> Sequence[Place]:
 
     Raises the `NotFound` of `folder_for`.
     """
-    way = _places(_way(and_(Folder.public_id == folder_id, visible_folders(person))))
-    if not way:
-        raise _denied(None, folder=folder_id)
-    return way
+    return ways_to(person, [folder_id])[0]
+
+
+def ways_to(person: Person, folder_ids: Sequence[uuid.UUID]) -> Sequence[Sequence[Place]]:
+    """As `way_to`, for each of several in that order, or for none; in one query."""
+    way = _way(and_(Folder.public_id.in_(folder_ids), visible_folders(person)))
+    rows = db.session.execute(
+        select(way.c.start, way.c.id, way.c.public_id, way.c.name).order_by(way.c.steps.desc())
+    )
+    found: dict[uuid.UUID, list[Place]] = {}
+    for start, *place in rows:
+        found.setdefault(start, []).append(Place(*place))
+    return _each(found, folder_ids, _folder_denied)
 
 
 def way_to_document(person: Person, document: Document) -> Sequence[Place]:
     """The folders a document lies in, the outermost first; none at the top."""
-    return _places(_way(and_(Folder.id == document.folder_id, visible_folders(person))))
+    way = _way(and_(Folder.id == document.folder_id, visible_folders(person)))
+    found = db.session.execute(
+        select(way.c.id, way.c.public_id, way.c.name).order_by(way.c.steps.desc())
+    )
+    return [Place(*row) for row in found]
 
 
 def folder_of(owner: Owner, folder_id: uuid.UUID) -> Place:
@@ -277,23 +284,18 @@ def folder_of(owner: Owner, folder_id: uuid.UUID) -> Place:
     """
     row = _FOLDER_OF.ask(folder_id=folder_id, owner=owner.id)
     if row is None:
-        raise _denied(None, folder=folder_id)
+        raise _folder_denied(folder_id)
     return Place(*row)
 
 
 def _way(condition: ColumnElement[bool]) -> CTE:
-    """The folder that meets `condition` and those it lies in, each so many `steps` further up."""
+    """Each folder that meets `condition`, the `start`, and those it lies in, each so many `steps`
+    further up."""
     columns = (Folder.id, Folder.public_id, Folder.name, Folder.parent_id)
-    way = select(*columns, literal(0).label("steps")).where(condition).cte(recursive=True)
-    further = select(*columns, way.c.steps + 1).join(way, Folder.id == way.c.parent_id)
-    return way.union_all(further)
-
-
-def _places(way: CTE) -> Sequence[Place]:
-    found = db.session.execute(
-        select(way.c.id, way.c.public_id, way.c.name).order_by(way.c.steps.desc())
-    )
-    return [Place(*row) for row in found]
+    start = select(*columns, Folder.public_id.label("start"), literal(0).label("steps"))
+    way = start.where(condition).cte(recursive=True)
+    further = select(*columns, way.c.start, way.c.steps + 1)
+    return way.union_all(further.join(way, Folder.id == way.c.parent_id))
 
 
 def grant_to_user(person: Person, document_id: uuid.UUID, version: int | None = None) -> Grant:
@@ -430,10 +432,7 @@ def grants_to_several(person: Person, document_ids: Sequence[uuid.UUID]) -> Sequ
             _NEWEST.where(Document.public_id.in_(some), visible_documents(person))
         )
         found.update((row[0], _chosen(row)) for row in rows)
-    for document_id in document_ids:
-        if document_id not in found:
-            raise _denied(document_id)
-    return [found[document_id] for document_id in document_ids]
+    return _each(found, document_ids, _denied)
 
 
 def documents_below(person: Person, folder_ids: Sequence[uuid.UUID], most: int) -> Below:
@@ -835,7 +834,7 @@ def _one_folder(condition: ColumnElement[bool], folder_id: uuid.UUID) -> Folder:
         select(Folder).where(Folder.public_id == folder_id, condition)
     ).scalar_one_or_none()
     if folder is None:
-        raise _denied(None, folder=folder_id)
+        raise _folder_denied(folder_id)
     return folder
 
 
@@ -874,9 +873,25 @@ def _grant(row: Sequence[Any], reason: Reason, link: OpenLink | None = None) -> 
     )
 
 
-def _denied(document_id: uuid.UUID | None, folder: uuid.UUID | None = None) -> NotFound:
-    which = {"folder": str(folder)} if folder else {}
-    audit.record_alone(audit.Action.ACCESS_DENIED, document=document_id, **which)
+def _each(
+    found: Mapping[uuid.UUID, _Thing],
+    ids: Sequence[uuid.UUID],
+    denied: Callable[[uuid.UUID], NotFound],
+) -> Sequence[_Thing]:
+    """What was found for each of `ids`, in that order, or none: the first one missing is denied."""
+    for each in ids:
+        if each not in found:
+            raise denied(each)
+    return [found[each] for each in ids]
+
+
+def _denied(document_id: uuid.UUID | None) -> NotFound:
+    audit.record_alone(audit.Action.ACCESS_DENIED, document=document_id)
+    return NotFound()
+
+
+def _folder_denied(folder_id: uuid.UUID) -> NotFound:
+    audit.record_alone(audit.Action.ACCESS_DENIED, folder=str(folder_id))
     return NotFound()
 
 

@@ -33,6 +33,7 @@ from granian.server.mp import MPServer
 from portal import stalled
 from portal.audit import refusals
 from portal.lifeline import die_with
+from portal.storage.pace import SMALL_BYTES
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
@@ -51,8 +52,6 @@ CONNECTIONS = 8192
 #: What a connection may buffer. A body comes in pieces of this size at most, and each has its
 #: cost; granian holds up to 16 pieces of an answer, so for slow readers those must be small.
 BUFFER_BYTES = 128 * 1024
-#: An answer up to this length is handed over whole.
-SMALL_BYTES = 64 * 1024
 #: How long requests in flight may take to finish once the server was told to stop.
 STOP_SECONDS = 30
 #: How long the rest of a refused upload is read after the answer went out.

@@ -5,18 +5,21 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from flask import Flask
 from sqlalchemy import update
 
-from conftest import Asked, Browser
-from documents.keeping_stage import hold, make_folder, put_into, rule, trashed, until
+from conftest import Asked, Browser, user_named
+from documents.keeping_stage import Owner, hold, make_folder, put_into, rule, trashed, until
+from portal.documents import folders
 from portal.documents import page as document_page
+from portal.errors import NotFound
 from portal.extensions import db
 from portal.models import Scan, Version, utcnow
 from previews import stage as previews
+from stage import events
 
 MOST = 6
 
@@ -199,3 +202,22 @@ def test_page_asks_at_most_six_questions(
 ) -> None:
     alice.get("/")
     assert_few(statements, alice, path.format(**full), *accepts)
+
+
+def test_outermost_of_many_folders_are_found_with_one_question(
+    app: Flask, alice: Browser, bob: Browser, statements: list[Asked]
+) -> None:
+    way = chain(app, 4)
+    beside = [make_folder(app, f"Beside {number}", way[0]) for number in range(20)]
+    inner = [make_folder(app, "Inner", each) for each in beside]
+    person = Owner(user_named(app, alice.email))
+    with app.app_context():
+        statements.clear()
+        found = folders.outermost(person, [*inner, *beside, way[3], way[1]])
+        assert len(statements) == 1, [each.text for each in statements]
+        assert found == [*beside, way[1]]
+        denied = len(events(app, "access.denied"))
+        for stranger in (Owner(user_named(app, bob.email)), person):
+            with pytest.raises(NotFound):
+                folders.outermost(stranger, [way[0] if stranger != person else uuid4(), way[1]])
+        assert len(events(app, "access.denied")) == denied + 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
 import unicodedata
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -56,6 +57,9 @@ class _Statements:
         self.add_events = Compiled(_ADD_EVENTS, dialect)
         self.move_head = Compiled(_MOVE_HEAD, dialect)
 
+
+#: How long the first of several waits for more to share its commit, once there was company.
+_GATHERING_SECONDS = 0.0005
 
 #: Something that is done on a connection of the driver's.
 Change = Callable[[Any], None]
@@ -275,6 +279,8 @@ class _Journal:
         self._lock = threading.Lock()
         self._waiting: list[_Turn] = []
         self._busy = False
+        #: Whether the last commit was shared; then there are others who will be here in a moment.
+        self._has_company = False
 
     def write(self, event: _Event, change: Change | None = None) -> None:
         turn = _Turn(event, change)
@@ -292,9 +298,12 @@ class _Journal:
         batch: list[_Turn] = []
         error: BaseException | None = None
         try:
+            if self._has_company:
+                time.sleep(_GATHERING_SECONDS)
             with unavailable_is_busy(), _in_line():
                 # Taken only now: whoever came while this one waited for its turn is in it.
                 batch = self._take()
+                self._has_company = len(batch) > 1
                 _commit_apart(batch)
         except BaseException as failure:  # noqa: BLE001 - each of those who wait is told
             error = failure

@@ -48,7 +48,8 @@ def not_included(missing: Iterable[tuple[str, str]]) -> Iterator[bytes]:
     """The lines of `NOT_INCLUDED`, for what is called so and missing for that reason."""
     yield b"These documents are not in this archive.\r\n\r\n"
     for name, reason in missing:
-        yield f"{name}: {reason}.\r\n".encode()
+        # Some programs end lines at U+2028 too: a name must not add any of its own.
+        yield f"{' '.join(name.splitlines())}: {reason}.\r\n".encode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ from portal.access import (
     trashed_folder_for,
     trashed_folders,
     way_to,
+    ways_to,
 )
 from portal.database import transaction
 from portal.documents import keeping, names
@@ -177,10 +178,11 @@ def move_document(person: Person, document_id: uuid.UUID, folder_id: uuid.UUID |
 
 def outermost(person: Person, folder_ids: Sequence[uuid.UUID]) -> list[uuid.UUID]:
     """Of live folders those that lie in none of the others. Raises `NotFound`."""
+    chosen = set(folder_ids)
     return [
-        each
-        for each in folder_ids
-        if not {place.public_id for place in way_to(person, each)[:-1]} & set(folder_ids)
+        way[-1].public_id
+        for way in ways_to(person, folder_ids)
+        if chosen.isdisjoint(place.public_id for place in way[:-1])
     ]
 
 

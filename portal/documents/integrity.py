@@ -23,6 +23,7 @@ from portal.config import Settings
 from portal.database import transaction
 from portal.errors import StorageUnavailable
 from portal.extensions import db
+from portal.jobs.pace import Pace, Rest
 from portal.mail import notices
 from portal.models import Document, Role, User, Version, utcnow
 from portal.storage import BlobMissing
@@ -41,9 +42,6 @@ _BATCH_BYTES = 64 * 1024 * 1024
 REST = 7.0
 #: How many rows are read at a time by who verifies everything.
 _PAGE = 500
-
-#: Called with how many seconds to rest; raises where the work is to end.
-Rest = Callable[[float], None]
 
 
 class Stopped(Exception):
@@ -97,7 +95,7 @@ def verify_some(settings: Settings, rest: Rest) -> int:
     Answers how many; 0 where none is due. Raises `Stopped` when `rest` does: what was verified by
     then is written down, the others are given back. Raises `StorageUnavailable` or `Busy`.
     """
-    pace = _Pace(rest)
+    pace = Pace(rest, REST)
     lease = utcnow() + LEASE
     items = _claim(settings, lease)
     if not items:
@@ -106,7 +104,7 @@ def verify_some(settings: Settings, rest: Rest) -> int:
         return _verify(items, lease, pace)
 
 
-def _verify(items: Sequence[Item], lease: datetime, pace: _Pace) -> int:
+def _verify(items: Sequence[Item], lease: datetime, pace: Pace) -> int:
     held = _Held(items, lease, pace)
     done: list[Verdict] = []
     try:
@@ -193,22 +191,10 @@ def findings(most: int) -> Sequence[Finding]:
     return [Finding(*row) for row in found]
 
 
-class _Pace:
-    """Rests in proportion to the time that went by at work."""
-
-    def __init__(self, rest: Rest) -> None:
-        self._rest = rest
-        self._since = time.monotonic()
-
-    def keep(self) -> None:
-        self._rest(REST * (time.monotonic() - self._since))
-        self._since = time.monotonic()
-
-
 class _Held:
     """Versions that nobody else verifies, for as long as it takes."""
 
-    def __init__(self, items: Sequence[Item], lease: datetime, pace: _Pace) -> None:
+    def __init__(self, items: Sequence[Item], lease: datetime, pace: Pace) -> None:
         self._ids = [item.version_id for item in items]
         self._lease = lease
         self._pace = pace

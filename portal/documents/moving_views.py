@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 from uuid import UUID
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
@@ -53,14 +53,8 @@ def move_folder(folder_id: UUID) -> ResponseReturnValue:
 @moving.get("/documents/<uuid:document_id>/move")
 def choose_for_document(document_id: UUID) -> ResponseReturnValue:
     document, lies_in = access.document_and_way(current_user, document_id)
-    load = _Load(
-        document.name,
-        lies_in,
-        endpoint="moving.choose_for_document",
-        chosen={"document_id": document_id},
-        action=url_for("moving.move_document", document_id=document_id),
-    )
-    return _choose_page(load)
+    url = url_for("moving.move_document", document_id=document_id)
+    return _choose_page(_Load(document.name, lies_in, url))
 
 
 @moving.post("/documents/<uuid:document_id>/move")
@@ -139,16 +133,13 @@ def _ids_in(texts: Sequence[str]) -> list[UUID]:
 
 @dataclass(frozen=True, slots=True)
 class _Load:
-    """What is to be moved, and how the pages that ask where to name it."""
+    """What is to be moved, and how the page that asks where to names it."""
 
     name: str
     #: The folders that lead to it, from the top.
     lies_in: Sequence[Place]
-    #: The page that asks, and what it is asked with.
-    endpoint: str
-    chosen: dict[str, Any]
-    #: Where the answer goes, in which field, and what goes with it.
-    action: str
+    #: Where the page is and where its answer goes, in which field, and what goes with it.
+    url: str
     field: str = "folder"
     sent: Sequence[tuple[str, UUID]] = ()
     folder_ids: Sequence[UUID] = ()
@@ -160,9 +151,7 @@ def _folder_load(folder_id: UUID) -> _Load:
     return _Load(
         way[-1].name,
         way[:-1],
-        endpoint="moving.choose_for_folder",
-        chosen={"folder_id": folder_id},
-        action=url_for("moving.move_folder", folder_id=folder_id),
+        url_for("moving.move_folder", folder_id=folder_id),
         field="parent",
         folder_ids=[folder_id],
     )
@@ -171,7 +160,7 @@ def _folder_load(folder_id: UUID) -> _Load:
 def _several_load(document_ids: Sequence[UUID], folder_ids: Sequence[UUID]) -> _Load:
     if not document_ids and not folder_ids:
         raise NotFound
-    # Every link on the page names them all.
+    # The page names each of them.
     chosen = bulk.choose(document_ids, folder_ids)
     document_ids, folder_ids = chosen.documents, chosen.folders
     documents = access.documents_for(current_user, document_ids)
@@ -185,12 +174,7 @@ def _several_load(document_ids: Sequence[UUID], folder_ids: Sequence[UUID]) -> _
     return _Load(
         names[0] if len(names) == 1 else undo.counted(documents, moved),
         lies_in,
-        endpoint="moving.choose_for_several",
-        chosen={
-            "id": [str(each) for each in document_ids],
-            MOVED_FOLDER: [str(each) for each in folder_ids],
-        },
-        action=url_for("moving.move_several"),
+        url_for("moving.move_several"),
         sent=[
             *(("id", each) for each in document_ids),
             *((MOVED_FOLDER, each) for each in folder_ids),
@@ -202,16 +186,16 @@ def _several_load(document_ids: Sequence[UUID], folder_ids: Sequence[UUID]) -> _
 
 def _choose_page(load: _Load, refusal: PortalError | None = None) -> ResponseReturnValue:
     """The folders of one place to choose from, with the way up and the ways further in."""
-    if "at" in request.args:
-        at = id_in(request.args["at"])
-        way = access.way_to(current_user, at) if at else []
-    else:
+    # Into which folder to look, or else which one the page with more of its folders was about.
+    asked = request.args.get("at", request.args.get(load.field))
+    if asked is None:
         way = load.lies_in
+    else:
+        at = id_in(asked)
+        way = access.way_to(current_user, at) if at else []
     place = way[-1] if way else None
     lies_in = load.lies_in[-1] if load.lies_in else None
     rows, cursor = inside(current_user, place, request.args.get("cursor", ""))
-    at_place = place.public_id if place else ""
-    next_url = url_for(load.endpoint, **load.chosen, at=at_place, cursor=cursor) if cursor else None
     page = render_template(
         "documents/move.html",
         load=load,
@@ -219,7 +203,7 @@ def _choose_page(load: _Load, refusal: PortalError | None = None) -> ResponseRet
         back=_list_of(lies_in),
         # Into itself it cannot go.
         folders=[row for row in rows if row.public_id not in load.folder_ids],
-        next_url=next_url,
+        cursor=cursor,
         way=way,
         target=place,
         refusal=refusal,

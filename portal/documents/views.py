@@ -219,7 +219,8 @@ def _trashed_json(row: listing.Row, keep: timedelta, why: Keeping) -> dict[str, 
 
 
 def _version() -> int | None:
-    text = request.args.get("version")
+    # To take an empty query apart costs as much as to read a small file.
+    text = request.args.get("version") if request.query_string else None
     if text is None:
         return None
     number = version_number(text)

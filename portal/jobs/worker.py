@@ -239,7 +239,7 @@ def _draw(app: Flask, settings: Settings, stop: threading.Event) -> None:
 
     def draw() -> float:
         more = looker.look()
-        making.draw_due(settings, stop)
+        making.draw_due(settings, stop, looker)
         return 0 if more else DRAW_SECONDS
 
     _repeat(app, stop, draw, "pictures have to wait", pause_after_trouble=DRAW_PAUSE_SECONDS)

@@ -137,7 +137,9 @@ class Version(Base):
 
 
 Index(
-    "ix_versions_next_scan_at",
+    "ix_versions_scan_turns",
+    Version.scan_tries,
+    Version.uploaded_by_id,
     Version.next_scan_at,
     sqlite_where=Version.next_scan_at.is_not(None),
     postgresql_where=Version.next_scan_at.is_not(None),
@@ -145,6 +147,14 @@ Index(
 Index(
     "ix_versions_next_index_at",
     Version.scan,
+    Version.next_index_at,
+    sqlite_where=Version.next_index_at.is_not(None),
+    postgresql_where=Version.next_index_at.is_not(None),
+)
+Index(
+    "ix_versions_index_turns",
+    Version.scan,
+    Version.uploaded_by_id,
     Version.next_index_at,
     sqlite_where=Version.next_index_at.is_not(None),
     postgresql_where=Version.next_index_at.is_not(None),

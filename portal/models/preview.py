@@ -69,10 +69,14 @@ class PreviewState(Base):
     next_try_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     #: How often that was begun.
     tries: Mapped[int] = mapped_column(default=0)
+    #: Who uploaded the version, as it says itself: they take turns.
+    uploaded_by_id: Mapped[int] = mapped_column(default=0)
 
 
 Index(
-    "ix_preview_states_next_try_at",
+    "ix_preview_states_turns",
+    PreviewState.tries,
+    PreviewState.uploaded_by_id,
     PreviewState.next_try_at,
     sqlite_where=PreviewState.next_try_at.is_not(None),
     postgresql_where=PreviewState.next_try_at.is_not(None),

@@ -11,7 +11,6 @@ import os
 import select
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -20,17 +19,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from portal.confinement import starting
+from portal.confinement.limits import Limits
+from portal.jobs import priority
 from portal.models.preview import Size
-from portal.previews.drawing.limits import Limits
 from portal.previews.kinds import MIB, Kind
 
+#: Where the package `drawing` lies.
 _HERE = Path(__file__).resolve().parent
 _TEXT_TYPE, _PICTURE_TYPE = "text/plain; charset=utf-8", "image/webp"
-#: What a child may use, by what it draws. Wall seconds are for a machine that is busy.
+#: What a child may use, by what it draws. Wall seconds are for a machine that is busy: it waits
+#: for everybody. With LibreOffice before it, they are less than a claim lasts.
 LIMITS = {
-    Kind.IMAGE: (Limits(memory_bytes=1024 * MIB, cpu_seconds=20), 60.0),
-    Kind.PDF: (Limits(memory_bytes=1024 * MIB, cpu_seconds=60), 150.0),
-    Kind.TEXT: (Limits(memory_bytes=512 * MIB, cpu_seconds=10), 60.0),
+    Kind.IMAGE: (Limits(memory_bytes=1024 * MIB, cpu_seconds=20), 240.0),
+    Kind.PDF: (Limits(memory_bytes=1024 * MIB, cpu_seconds=60), 300.0),
+    Kind.TEXT: (Limits(memory_bytes=512 * MIB, cpu_seconds=10), 240.0),
 }
 #: Of one picture, and of all of a document together.
 LARGEST_FRAME, LARGEST_ANSWER, LONGEST_LINE = 8 * MIB, 96 * MIB, 4096
@@ -91,17 +94,14 @@ def draw(kind: Kind, media_type: str, document: int, stop: threading.Event) -> A
     """
     limits, seconds = LIMITS[kind]
     answer = Answer(iter(()))
-    command = [kind.value, media_type, limits.as_argument()]
+    command = starting.module(_HERE, "drawing.child", [kind.value, media_type], limits)
     answer.frames = _frames(answer, command, document, seconds, stop)
     return answer
 
 
 @contextmanager
-def running(
-    module: str, arguments: list[str], given: int, **more: Any
-) -> Iterator[subprocess.Popen[bytes]]:
-    """A child with that module of `drawing`, in a group of its own that ends with the block."""
-    command = [sys.executable, "-P", "-s", "-B", "-m", module, *arguments]
+def running(command: list[str], given: int, **more: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """A child with a command of `starting`, in a group of its own that ends with the block."""
     process = subprocess.Popen(
         command,
         stdin=given,
@@ -109,10 +109,11 @@ def running(
         stderr=subprocess.DEVNULL,
         cwd=more.pop("cwd", "/"),
         # Not ours: it holds the address of the database, and secrets.
-        env={"PATH": os.defpath, "LANG": "C.UTF-8", "PYTHONPATH": str(_HERE), **more},
+        env={"PATH": os.defpath, "LANG": "C.UTF-8", **more},
         start_new_session=True,
     )
     try:
+        priority.hold_back(process.pid)
         yield process
     finally:
         end(process)
@@ -136,9 +137,9 @@ def judge(process: subprocess.Popen[bytes]) -> Exception:
 
 
 def _frames(
-    answer: Answer, arguments: list[str], document: int, seconds: float, stop: threading.Event
+    answer: Answer, command: list[str], document: int, seconds: float, stop: threading.Event
 ) -> Iterator[Frame]:
-    with running("drawing", arguments, document) as process:
+    with running(command, document) as process:
         pipe = _Pipe(process, time.monotonic() + seconds, stop)
         while True:
             facts = pipe.facts()

@@ -6,7 +6,7 @@ import shutil
 from enum import StrEnum
 from functools import cache
 
-from portal.previews.drawing import walls
+from portal.confinement import landlock
 
 MIB = 1024 * 1024
 
@@ -92,4 +92,4 @@ def soffice() -> str | None:
 
     It opens what a document names, and its settings against that have holes.
     """
-    return shutil.which("soffice") if walls.landlock() > 0 else None
+    return shutil.which("soffice") if landlock.version() > 0 else None

@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 #: How often it is looked through all versions, for what a newly installed program can draw, or
 #: what became the newest again.
 ALL_SECONDS = 3600.0
+#: How often it is looked for new ones while others are drawn.
+LOOK_SECONDS = 1.0
 
 
 class Looker:
@@ -53,11 +55,20 @@ class Looker:
         return False
 
 
-def draw_due(settings: Settings, stop: threading.Event | None = None) -> int:
-    """Draw what is due until nothing is, or until `stop`; answers of how many it is known."""
+def draw_due(
+    settings: Settings, stop: threading.Event | None = None, looker: Looker | None = None
+) -> int:
+    """Draw what is due until nothing is, or until `stop`; answers of how many it is known.
+
+    With a `looker`, what comes meanwhile gets its turn too.
+    """
     stop = stop or threading.Event()
-    known = 0
-    while not stop.is_set() and (claim := waiting.claim()):
+    known, last, look_at = 0, 0, time.monotonic() + LOOK_SECONDS
+    while not stop.is_set() and (claim := waiting.claim(last)):
+        last = claim.uploaded_by_id
+        if looker is not None and time.monotonic() >= look_at:
+            looker.look()
+            look_at = time.monotonic() + LOOK_SECONDS
         try:
             if claim.tries >= waiting.TRIES:  # whoever tried last died of it
                 waiting.refuse(claim, "failed")

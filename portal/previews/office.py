@@ -18,12 +18,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from portal.confinement import starting
+from portal.confinement.limits import Limits
+from portal.confinement.walls import Walls
 from portal.previews.child import Failed, Impossible, Stopped, judge, running
-from portal.previews.drawing.limits import Limits
 from portal.previews.kinds import MIB, soffice
 
 LIMITS = Limits(memory_bytes=4096 * MIB, cpu_seconds=90, file_bytes=128 * MIB, open_files=512)
-WALL_SECONDS = 150.0
+WALL_SECONDS = 240.0
+#: Programs and libraries, fonts, and how they are set up.
+_PROGRAMS = (
+    *("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/alternatives", "/etc/ld.so.cache"),
+    *("/etc/fonts", "/var/cache/fontconfig", "/var/lib/fontconfig"),
+    *("/etc/libreoffice", "/var/lib/libreoffice", "/var/spool/libreoffice"),
+    *("/etc/localtime", "/etc/nsswitch.conf", "/etc/passwd"),
+)
 
 #: No links to other files and addresses, no macros, nothing brought up to date from elsewhere.
 _SETTINGS = (
@@ -61,7 +70,6 @@ def as_pdf(document: int, folder: Path, stop: threading.Event) -> Iterator[int]:
         settings.parent.mkdir(parents=True)
         settings.write_text(_PROFILE, encoding="utf-8")
         arguments = [
-            LIMITS.as_argument(),
             program,
             "--headless",
             "--norestore",
@@ -75,7 +83,7 @@ def as_pdf(document: int, folder: Path, stop: threading.Event) -> Iterator[int]:
         home = {"HOME": name, "TMPDIR": name}
         with (
             open(os.devnull, "rb") as nothing,
-            running("drawing.confined", arguments, nothing.fileno(), **home) as process,
+            running(command(arguments, name), nothing.fileno(), **home) as process,
         ):
             _wait(process, stop)
         try:
@@ -86,6 +94,20 @@ def as_pdf(document: int, folder: Path, stop: threading.Event) -> Iterator[int]:
             yield made
         finally:
             os.close(made)
+
+
+def command(arguments: list[str], own: str) -> list[str]:
+    """A command that runs a program within `LIMITS`, without a network, in the folder `own`."""
+    programs = (*_PROGRAMS, _home_of(arguments[0]))
+    # LibreOffice asks by a socket there whether it runs already, whatever `TMPDIR` says.
+    walls = Walls(runnable=programs, own=own, sockets="/tmp")  # noqa: S108
+    return starting.program(arguments, LIMITS, walls)
+
+
+def _home_of(program: str) -> str:
+    """The folder a program is installed in."""
+    place, name = os.path.split(os.path.dirname(os.path.realpath(program)))
+    return place if name == "program" else os.path.join(place, name)
 
 
 def _wait(process: subprocess.Popen[bytes], stop: threading.Event) -> None:

@@ -3,7 +3,7 @@
 A row is put there by the worker, which looks for versions it has not seen, and not by the
 upload: that costs uploads nothing, and whatever made a version, it is found. One is claimed
 by moving its next try behind a lease, and that counts as a try: who dies of a document has
-tried it.
+tried it. Those who upload take turns: ten thousand documents of one keep nobody else's waiting.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from portal import access, database
 from portal.database import transaction
 from portal.extensions import db
+from portal.jobs.turns import Turns, next_in_turn
 from portal.models import Document, Drawing, PreviewState, Scan, User, Version, utcnow
 from portal.previews import kinds
 
@@ -48,6 +49,7 @@ class Claim:
     size_bytes: int
     media_type: str
     tries: int
+    uploaded_by_id: int
     lease: datetime
 
 
@@ -65,7 +67,7 @@ def enqueue(after_id: int) -> int | None:
     Answers the id to go on after, or None where that was the end.
     """
     found = db.session.execute(
-        select(Version.id, Version.media_type)
+        select(Version.id, Version.media_type, Version.uploaded_by_id)
         .join(Document, _is_newest())
         .outerjoin(PreviewState, PreviewState.version_id == Version.id)
         .where(
@@ -76,7 +78,12 @@ def enqueue(after_id: int) -> int | None:
     ).all()
     db.session.commit()
     rows: list[dict[str, Any]] = [
-        {"version_id": row.id, "state": Drawing.PENDING, "next_try_at": utcnow()}
+        {
+            "version_id": row.id,
+            "state": Drawing.PENDING,
+            "next_try_at": utcnow(),
+            "uploaded_by_id": row.uploaded_by_id,
+        }
         for row in found
         if kinds.drawable(row.media_type)
     ]
@@ -92,14 +99,20 @@ def newest_id() -> int:
     return max(newest - _OVERLAP, 0)
 
 
-def claim() -> Claim | None:
-    """Take the one tried least often, of these the one due for longest; None where none is."""
-    if db.session.scalar(_due(select(PreviewState.version_id)).limit(1)) is None:
+def claim(last: int = 0) -> Claim | None:
+    """Take one of whoever comes after `last` uploaded; None where none is due.
+
+    What was tried before goes last; of one person the one due for longest comes first.
+    """
+    # In the order of the index, so that no database thinks of looking through all versions.
+    any_due = _due(select(PreviewState.version_id)).order_by(PreviewState.tries).limit(1)
+    if db.session.scalar(any_due) is None:
         db.session.commit()
         return None
     lease = utcnow() + LEASE
     with transaction() as session:
-        found = session.execute(
+        found = next_in_turn(
+            session,
             _due(
                 select(
                     Version.id,
@@ -109,13 +122,12 @@ def claim() -> Claim | None:
                     Version.size_bytes,
                     Version.media_type,
                     PreviewState.tries,
+                    PreviewState.uploaded_by_id,
                 )
-            )
-            .join(User, User.id == Document.owner_id)
-            .order_by(PreviewState.tries, PreviewState.next_try_at, Version.id)
-            .limit(1)
-            .with_for_update(of=PreviewState, skip_locked=True)
-        ).one_or_none()
+            ).join(User, User.id == Document.owner_id),
+            Turns(PreviewState.tries, PreviewState.uploaded_by_id, PreviewState.next_try_at),
+            last,
+        )
         if found is None:
             return None
         session.execute(

@@ -37,8 +37,9 @@ def scan_due(settings: Settings, stop: threading.Event | None = None) -> int:
         return 0
     clamd.ping(server)
     stop = stop or threading.Event()
-    known = 0
-    while not stop.is_set() and (claim := waiting.claim()):
+    known, last = 0, 0
+    while not stop.is_set() and (claim := waiting.claim(last)):
+        last = claim.uploaded_by_id
         try:
             known += _scan(claim, server, stop)
         except Lost:

@@ -1,7 +1,8 @@
 """What waits to be scanned. The versions themselves are the queue.
 
 One is claimed by moving its `next_scan_at` behind a lease, which is renewed while the scan goes
-on. Whoever dies in between leaves one that is scanned again when the lease is over.
+on. Whoever dies in between leaves one that is scanned again when the lease is over. Those who
+upload take turns: ten thousand files of one keep nobody else's waiting.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from sqlalchemy import ColumnElement, and_, func, select, update
 from portal.config import Settings
 from portal.database import transaction
 from portal.extensions import db
+from portal.jobs.turns import Turns, next_in_turn
 from portal.models import Document, Scan, Version, utcnow
 
 LEASE = timedelta(minutes=1)
@@ -40,6 +42,7 @@ class Claim:
     blob: str
     size_bytes: int
     tries: int
+    uploaded_by_id: int
     lease: datetime
 
 
@@ -80,11 +83,16 @@ def is_due() -> bool:
     return found is not None
 
 
-def claim() -> Claim | None:
-    """Take the one tried least often, of these the one due for longest; None where none is."""
+def claim(last: int = 0) -> Claim | None:
+    """Take one of whoever comes after `last` uploaded; None where none is due.
+
+    What failed before goes last, as files that take the scanner minutes each time would otherwise
+    keep everybody else's waiting; of one person the one due for longest comes first.
+    """
     lease = utcnow() + LEASE
     with transaction() as session:
-        found = session.execute(
+        found = next_in_turn(
+            session,
             select(
                 Version.id,
                 Document.public_id,
@@ -92,15 +100,13 @@ def claim() -> Claim | None:
                 Version.blob,
                 Version.size_bytes,
                 Version.scan_tries,
+                Version.uploaded_by_id,
             )
             .join(Document, Document.id == Version.document_id)
-            .where(_due())
-            # What failed before goes last: files that take the scanner minutes each time would
-            # otherwise keep everybody else's waiting.
-            .order_by(Version.scan_tries, Version.next_scan_at, Version.id)
-            .limit(1)
-            .with_for_update(of=Version, skip_locked=True)
-        ).one_or_none()
+            .where(_due()),
+            Turns(Version.scan_tries, Version.uploaded_by_id, Version.next_scan_at),
+            last,
+        )
         if found is None:
             return None
         session.execute(
@@ -109,7 +115,8 @@ def claim() -> Claim | None:
             .values(next_scan_at=lease)
             .execution_options(synchronize_session=False)
         )
-    return Claim(*found, lease=lease)
+    facts: list[Any] = [*found, lease]
+    return Claim(*facts)
 
 
 def renew(claim: Claim) -> Claim:

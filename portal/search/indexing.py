@@ -10,32 +10,52 @@ from contextlib import contextmanager
 from portal import storage
 from portal.errors import PortalError
 from portal.jobs.holding import Held, Stopped
+from portal.jobs.pace import Pace
 from portal.search import reading, waiting, words
 from portal.search.reading import Killed, Unreadable
 from portal.search.waiting import Claim, Lost
+from portal.search.words import Passage
 from portal.storage import BlobMissing
 
 log = logging.getLogger(__name__)
+
+#: So many times as long as it worked itself each thread rests: whoever holds Python, or the place
+#: in the line of writers, cannot be made to wait for everybody as a child can.
+REST = 7.0
+#: However long it waited for others: a claim does not last for ever.
+LONGEST_REST_SECONDS = 5.0
 
 
 def index_due(stop: threading.Event | None = None) -> int:
     """Read what is due until nothing is, or until `stop`; answers how many are done with."""
     stop = stop or threading.Event()
-    done = 0
-    while not stop.is_set() and waiting.is_due() and (claim := waiting.claim()):
+    pace = Pace(lambda seconds: stop.wait(min(seconds, LONGEST_REST_SECONDS)), REST)
+    done, last, is_newest = 0, 0, False
+    while not stop.is_set() and waiting.is_due():
+        is_newest = not is_newest
+        claim = waiting.claim(None if is_newest else last)
+        if claim is None:
+            break
+        if not is_newest:
+            last = claim.uploaded_by_id
         try:
-            done += _index(claim, stop)
+            done += _index(claim, stop, pace)
         except Lost:
             log.info("a document was deleted, or read by somebody else, in the meantime")
+        pace.keep()
     while not stop.is_set() and waiting.sweep():
-        pass
+        pace.keep()
     return done
 
 
-def _index(claim: Claim, stop: threading.Event) -> bool:
+def _index(claim: Claim, stop: threading.Event, pace: Pace) -> bool:
     held = Held(claim, waiting.renew, waiting.LEASE, stop)
     try:
-        found = _read(claim, held)
+        try:
+            text = _read(claim, held)
+        finally:
+            pace.begin()  # until here a child has worked, which waits for everybody by itself
+        passages = _passages(text, held, pace)
     except Stopped:
         waiting.give_back(held.claim)
         return False
@@ -47,8 +67,17 @@ def _index(claim: Claim, stop: threading.Event) -> bool:
         log.info("document %s cannot be searched by what it holds: %s", claim.public_id, error)
         waiting.give_up(held.claim, str(error))
         return True
-    waiting.keep(held.claim, list(words.passages(words.prepare(found))))
+    waiting.keep(held.claim, passages, pace.keep)
     return True
+
+
+def _passages(text: str, held: Held[Claim], pace: Pace) -> list[Passage]:
+    found = []
+    for passage in words.passages(words.prepare(text)):
+        found.append(passage)
+        pace.keep()
+        held.beat()
+    return found
 
 
 def _read(claim: Claim, held: Held[Claim]) -> str:

@@ -1,8 +1,8 @@
 """Has a child process take the text out of a file, and kills it at its limits.
 
 Files are made by strangers, and parsers have holes: the child gets the bytes through a pipe, has no
-way to the storage, the database or the keys, and what it answers is not believed to be more than
-text. Whatever happens to it, the worker goes on.
+way to the storage, the database or the keys (`portal.confinement`), and what it answers is not
+believed to be more than text. Whatever happens to it, the worker goes on.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import os
 import select
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from portal.confinement import limits as confinement
+from portal.confinement import starting
+from portal.jobs import priority
 from portal.search.extract.ocr import program
 
 #: Where the package `extract` lies: the child imports it alone, not the whole portal.
@@ -34,8 +36,6 @@ _TEXT_BYTES = 4 * _MIB
 LONGEST_TEXT = 1_000_000
 _LOOK_SECONDS = 0.5
 _LONGEST_PROBLEM = 200
-_START = "import sys; sys.path.insert(0, sys.argv[1]); from extract import child"
-_RUN = f"{_START}; child.main(sys.argv[2:])"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,8 @@ class Limits:
     memory_bytes: int = 1024 * _MIB
     #: Of work.
     cpu_seconds: int = 30
-    #: From its start to its answer, work or not: on a busy machine it waits for its turn.
-    seconds: float = 180
+    #: From its start to its answer, work or not: on a busy machine it waits for everybody.
+    seconds: float = 600
     characters: int = LONGEST_TEXT
 
 
@@ -69,9 +69,14 @@ class Killed(Unreadable):
 
 def limits_for(reader: str) -> Limits:
     """What a reader may take: reading scans needs minutes, everything else seconds."""
-    if reader == "picture" or (reader == "pdf" and program()):
-        return Limits(cpu_seconds=300, seconds=900)
+    if reader == "picture" or _may_run(reader):
+        return Limits(cpu_seconds=300, seconds=1800)
     return Limits()
+
+
+def _may_run(reader: str) -> str | None:
+    """The program that a reader runs, where it runs any."""
+    return program() if reader in {"picture", "pdf"} else None
 
 
 def read(
@@ -85,9 +90,14 @@ def read(
     `beat` is called now and then; what it raises ends the child. Raises `Unreadable`, `Killed`, and
     what reading `pieces` raises.
     """
-    numbers = (limits.characters, limits.memory_bytes, limits.cpu_seconds)
     process = subprocess.Popen(
-        [sys.executable, "-I", "-c", _RUN, str(_HERE), reader, *map(str, numbers)],
+        starting.module(
+            _HERE,
+            "extract.child",
+            [reader, str(limits.characters)],
+            confinement.Limits(limits.memory_bytes, limits.cpu_seconds),
+            _may_run(reader),
+        ),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -95,6 +105,7 @@ def read(
         env={"PATH": os.environ.get("PATH", os.defpath), "OMP_THREAD_LIMIT": "1"},
         start_new_session=True,  # with it goes whatever it started
     )
+    priority.hold_back(process.pid)
     with _Feeding(process, reader, pieces) as feeding:
         try:
             answer = _answer(process, limits, beat)

@@ -146,11 +146,13 @@ class Storage(Protocol):
     def read(
         self, blob: str, start: int, length: int, size_bytes: int, pace: Pace | None = None
     ) -> Iterator[bytes]:
-        """`length` bytes from `start`, opened now and read in pieces of at most `LARGEST_CHUNK`.
+        """`length` bytes from `start`, opened now and read in pieces of at most `LARGEST_CHUNK`;
+        up to `SMALL_BYTES` are one piece, and read now.
 
         `pace` is that of a taker who has taken other bytes before these.
         Raises `BlobMissing` at once if the blob is not there or is not `size_bytes` long, so
-        that a damaged blob is an error before the first byte and never a short answer.
+        that a damaged blob is an error before the first byte and never a short answer; and
+        `StorageUnavailable`.
         """
 
     def digest(self, blob: str, size_bytes: int, after_block: Callable[[int], None]) -> bytes:

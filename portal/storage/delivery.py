@@ -17,7 +17,7 @@ from portal.access import Grant, Picture
 from portal.errors import Damaged
 from portal.storage.base import BlobMissing
 from portal.storage.disposition import attachment
-from portal.storage.pace import Pace
+from portal.storage.pace import SMALL_BYTES, Pace
 from portal.storage.slots import Slots
 
 #: Types a browser could run: sent as plain bytes, so that content never runs (ASVS 3.2.1).
@@ -99,15 +99,16 @@ def send(grant: Grant, request: Request) -> Response:
     log before its first byte; HEAD and 304 send nothing and are no download. Raises `Busy`
     when too many transfers run, `Damaged` when the blob is not whole.
     """
+    method, asked = request.method, request.headers
     etag = f'"{grant.sha256.hex()}"'
     headers = _headers(grant, etag)
-    if _matches(request.headers.get("If-None-Match"), etag):
+    if _matches(asked.get("If-None-Match"), etag):
         headers.remove("Content-Length")
         return _Answer(status=304, headers=headers)
     start, stop, status = 0, grant.size_bytes, 200
     # RFC 9110, 14.2: a Range on anything but GET is ignored.
-    if request.method == "GET" and _range_applies(request.headers.get("If-Range"), etag):
-        match _span(request.headers.get("Range"), grant.size_bytes):
+    if method == "GET" and _range_applies(asked.get("If-Range"), etag):
+        match _span(asked.get("Range"), grant.size_bytes):
             case (start, stop):
                 status = 206
                 headers["Content-Range"] = f"bytes {start}-{stop - 1}/{grant.size_bytes}"
@@ -118,15 +119,21 @@ def send(grant: Grant, request: Request) -> Response:
                 return _Answer(status=416, headers=headers)
             case _:
                 pass
-    if request.method == "HEAD":
+    if method == "HEAD":
         return _Answer(status=status, headers=headers)
+    part = (start, stop) if status == 206 else None
+    response = _Answer(status=status, headers=headers, direct_passthrough=True)
+    if stop - start <= SMALL_BYTES:
+        # Over as soon as it is handed over, however slow the reader: it takes no slot.
+        response.response = _read(grant, start, stop)
+        _note(grant, part)
+        return response
     body = _open(grant, start, stop)
     try:
-        _note(grant, (start, stop) if status == 206 else None)
+        _note(grant, part)
     except BaseException:
         body.close()
         raise
-    response = _Answer(status=status, headers=headers, direct_passthrough=True)
     response.response = body
     return response
 
@@ -136,11 +143,7 @@ def pieces(grant: Grant, pace: Pace | None = None) -> Iterator[bytes]:
 
     Raises `Damaged` when the blob is not whole.
     """
-    try:
-        whole = grant.size_bytes
-        return storage.current().read(grant.blob, 0, whole, whole, pace)
-    except BlobMissing as error:
-        raise Damaged from error
+    return _read(grant, 0, grant.size_bytes, pace)
 
 
 def is_whole(grant: Grant) -> bool:
@@ -287,13 +290,17 @@ def take_slot() -> Callable[[], None]:
 def _open(grant: Grant, start: int, stop: int) -> _Transfer:
     give_slot_back = take_slot()
     try:
-        pieces = storage.current().read(grant.blob, start, stop - start, grant.size_bytes)
-    except BaseException as error:
+        return _Transfer(_read(grant, start, stop), give_slot_back)
+    except BaseException:
         give_slot_back()
-        if isinstance(error, BlobMissing):
-            raise Damaged from error
         raise
-    return _Transfer(pieces, give_slot_back)
+
+
+def _read(grant: Grant, start: int, stop: int, pace: Pace | None = None) -> Iterator[bytes]:
+    try:
+        return storage.current().read(grant.blob, start, stop - start, grant.size_bytes, pace)
+    except BlobMissing as error:
+        raise Damaged from error
 
 
 def _note(grant: Grant, part: tuple[int, int] | None) -> None:

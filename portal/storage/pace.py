@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 
-#: How many bytes travel at a time at first. The server holds up to 16 such pieces for a reader,
-#: and there may be hundreds of slow ones.
+#: What is no longer travels whole: to hand it over piece by piece costs more than to send it.
+SMALL_BYTES = 64 * 1024
+#: How many bytes of anything longer travel at a time at first. The server holds up to 16 such
+#: pieces for a reader, and there may be hundreds of slow ones.
 CHUNK = 8 * 1024
 #: Whoever takes pieces as fast as they come gets larger ones, up to this, while few others read.
 LARGEST_CHUNK = 1024 * 1024

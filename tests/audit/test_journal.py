@@ -7,6 +7,7 @@ import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -232,6 +233,28 @@ def test_changes_that_wait_together_are_kept_with_their_events_and_one_that_fail
     assert kept(app) == {event.detail["name"] for event in events(app)} == wanted
     with app.app_context():
         assert reading.verify_live().ok
+
+
+def test_only_after_a_shared_commit_one_waits_for_more_to_share_the_next(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def act(number: int) -> None:
+        with app.app_context():
+            write(1)
+
+    pauses: list[float] = []
+    monkeypatch.setattr("portal.audit.journal.time", SimpleNamespace(sleep=pauses.append))
+    with app.app_context():
+        write(3)
+        assert pauses == []
+        with locked_log():  # so that they gather
+            waiting = ThreadPoolExecutor(1).submit(at_once, 10, act)
+            time.sleep(0.5)
+        waiting.result(30)
+        pauses.clear()
+        write(3)
+        assert len(pauses) == 1
+        assert 0 < pauses[0] < 0.005  # nobody notices
 
 
 def test_change_is_not_made_where_its_event_cannot_be_written(

@@ -8,6 +8,7 @@ from playwright.sync_api import Browser
 
 from browser.chromium import Visit, executable, launched
 from conftest import missing
+from live.client import Bytes
 from live.fixtures import live_portal, module_database, own_database, portal
 from live.running import LivePortal
 from post_office import PostOffice, post_office
@@ -42,6 +43,22 @@ def visit(chromium: Browser, portal: LivePortal) -> Iterator[Open]:
     for made in visits:
         made.close()
     assert complaints == []
+
+
+#: As a list shows them, the last one uploaded first.
+FIVE = ["five.txt", "four.txt", "three.txt", "two.txt", "one.txt"]
+
+
+@pytest.fixture(scope="module")
+def five_documents(module_database: str) -> Iterator[LivePortal]:
+    """A running portal with Alice, who has uploaded `FIVE`: each its own name, a hundred times."""
+    with live_portal(module_database) as portal:
+        portal.start()
+        portal.invite(portal.set_up(), "alice@example.org", "Alice Archer")
+        alice = portal.client("alice@example.org")
+        for name in reversed(FIVE):
+            alice.upload_one(name, Bytes(name.encode() * 100))
+        yield portal
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
@@ -12,7 +11,6 @@ from browser.chromium import PHONE
 from browser.conftest import Open
 from browser.pages import row
 from live.client import Bytes
-from live.fixtures import live_portal
 from live.real_files import png
 from live.running import LivePortal
 
@@ -21,19 +19,13 @@ SORTED = "/documents?sort=uploaded&order=desc"
 
 
 @pytest.fixture(scope="module")
-def portal(module_database: str) -> Iterator[LivePortal]:
-    with live_portal(module_database) as portal:
-        portal.start()
-        ada = portal.set_up()
-        portal.invite(ada, ALICE, "Alice Archer")
-        alice = portal.client(ALICE)
-        for name in ("three.txt", "two.txt", "one.txt"):
-            alice.upload_one(name, Bytes(name.encode() * 100))
-        shared = alice.upload_one("Passport.png", Bytes(png(64, 40)))["url"]
-        alice.upload([("again.png", Bytes(png(80, 40)))], f"{shared}/versions")
-        alice.post_json(f"{shared}/share-links", {"expires_in_days": "7"})
-        alice.post_json("/folders", {"name": "Taxes"})
-        yield portal
+def portal(five_documents: LivePortal) -> LivePortal:
+    alice = five_documents.client(ALICE)
+    shared = alice.upload_one("Passport.png", Bytes(png(64, 40)))["url"]
+    alice.upload([("again.png", Bytes(png(80, 40)))], f"{shared}/versions")
+    alice.post_json(f"{shared}/share-links", {"expires_in_days": "7"})
+    alice.post_json("/folders", {"name": "Taxes"})
+    return five_documents
 
 
 @pytest.fixture
@@ -118,7 +110,7 @@ def test_it_is_worked_by_keyboard_and_takes_nobodys_focus(page: Page) -> None:
     expect(fact(page, "Kind")).to_have_text("Image")
     expect(here).to_be_focused()
     page.keyboard.press("ArrowDown")
-    expect(pane(page).locator(".details-name")).to_have_text("one.txt")
+    expect(pane(page).locator(".details-name")).to_have_text("five.txt")
     page.keyboard.press("x")
     page.keyboard.press("Escape")  # first what is selected, then the pane
     expect(pane(page)).to_be_visible()
@@ -128,7 +120,7 @@ def test_it_is_worked_by_keyboard_and_takes_nobodys_focus(page: Page) -> None:
     expect(pane(page).get_by_role("button", name="Close the details")).to_be_focused()
     page.keyboard.press("Escape")
     expect(pane(page)).to_have_count(0)
-    expect(page.get_by_role("checkbox", name="Select one.txt")).to_be_focused()
+    expect(page.get_by_role("checkbox", name="Select five.txt")).to_be_focused()
     page.keyboard.press("i")
     expect(pane(page)).to_be_visible()
     page.keyboard.press("i")

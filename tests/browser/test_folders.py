@@ -88,6 +88,42 @@ def test_moving_takes_no_mouse(visit: Open, portal: LivePortal) -> None:
     expect(row(page, "Spare")).to_have_count(0)
 
 
+def test_moving_takes_no_script(visit: Open, portal: LivePortal) -> None:
+    client = portal.client(ALICE)
+    plain = client.upload_one("plain.txt", Bytes(b"some words"))
+    paper = client.post_json("/folders", {"name": "Paper"})
+    client.post_json("/folders", {"name": "Inner", "parent": paper["id"]})
+    page = visit(ALICE, java_script_enabled=False).go(f"{plain['url']}/move")
+    for step in ("Paper", "Inner", "Documents", "Paper"):
+        page.locator(".panel").get_by_role("link", name=step, exact=True).click()
+        assert "csrf" not in page.url
+    page.go_back()
+    expect(page.get_by_text("It lies here now.")).to_be_visible()
+    page.go_forward()
+    page.get_by_role("button", name="Move to “Paper”").click()
+    expect(page.get_by_text("“plain.txt” was moved to “Paper”.")).to_be_visible()
+
+
+def test_moving_is_sent_once_however_often_it_is_clicked(visit: Open, portal: LivePortal) -> None:
+    client = portal.client(ALICE)
+    clicked = client.upload_one("clicked.txt", Bytes(b"some words"))
+    client.post_json("/folders", {"name": "Once"})
+    page = visit(ALICE).go(f"{clicked['url']}/move")
+    page.get_by_role("link", name="Once", exact=True).click()
+    sent = page.get_by_role("button", name="Move to “Once”").evaluate(
+        """button => {
+            let sent = 0;
+            addEventListener("submit", (event) => {
+                if (!event.defaultPrevented) sent += 1;
+                event.preventDefault();
+            });
+            for (let time = 0; time < 3; time += 1) button.click();
+            return sent;
+        }"""
+    )
+    assert sent == 1
+
+
 def test_what_is_dropped_in_a_folder_goes_there(visit: Open, portal: LivePortal) -> None:
     client = portal.client(ALICE)
     made = client.post_json("/folders", {"name": "Inbox"})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
@@ -14,23 +13,15 @@ from browser.conftest import Open
 from browser.pages import row
 from browser.test_accessibility import EVERYTHING, _violations
 from live.client import Bytes
-from live.fixtures import live_portal
 from live.running import LivePortal
 
 ALICE = "alice@example.org"
 
 
 @pytest.fixture(scope="module")
-def portal(module_database: str) -> Iterator[LivePortal]:
-    with live_portal(module_database) as portal:
-        portal.start()
-        ada = portal.set_up()
-        portal.invite(ada, ALICE, "Alice Archer")
-        alice = portal.client(ALICE)
-        for name in ("three.txt", "two.txt", "one.txt"):
-            alice.upload_one(name, Bytes(name.encode() * 100))
-        alice.post_json("/folders", {"name": "Taxes"})
-        yield portal
+def portal(five_documents: LivePortal) -> LivePortal:
+    five_documents.client(ALICE).post_json("/folders", {"name": "Taxes"})
+    return five_documents
 
 
 def _more(page: Page) -> None:

@@ -4,35 +4,23 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from browser.chromium import PHONE, Visit
+from browser.chromium import PHONE
+from browser.conftest import FIVE, Open
 from browser.pages import tab_to
-from live.client import Bytes
-from live.fixtures import live_portal
 from live.running import LivePortal
 
-Open = Callable[..., Visit]
 ALICE = "alice@example.org"
-#: As the list shows them, the last one uploaded first.
-NAMES = ["five.txt", "four.txt", "three.txt", "two.txt", "one.txt"]
 SORTED = "/documents?sort=uploaded&order=desc"
 
 
 @pytest.fixture(scope="module")
-def portal(module_database: str) -> Iterator[LivePortal]:
-    with live_portal(module_database) as portal:
-        portal.start()
-        ada = portal.set_up()
-        portal.invite(ada, ALICE, "Alice Archer")
-        alice = portal.client(ALICE)
-        for name in reversed(NAMES):
-            alice.upload_one(name, Bytes(name.encode() * 100))
-        yield portal
+def portal(five_documents: LivePortal) -> LivePortal:
+    return five_documents
 
 
 @pytest.fixture
@@ -47,7 +35,7 @@ def tick(page: Page, name: str) -> Locator:
 
 
 def selected(page: Page) -> list[str]:
-    return [name for name in NAMES if tick(page, name).is_checked()]
+    return [name for name in FIVE if tick(page, name).is_checked()]
 
 
 def bar(page: Page) -> Locator:
@@ -60,7 +48,7 @@ def listed(page: Page) -> list[str]:
 
 def undo(page: Page) -> None:
     page.get_by_role("button", name="Undo").click()
-    expect(page.locator("tbody .tick")).to_have_count(len(NAMES))
+    expect(page.locator("tbody .tick")).to_have_count(len(FIVE))
 
 
 # By pointer
@@ -110,7 +98,7 @@ def test_rows_are_selected_beside_their_links(page: Page) -> None:
 def test_tick_in_the_head_selects_all(page: Page) -> None:
     every = page.get_by_role("checkbox", name="Select all on this page")
     every.check()
-    assert selected(page) == NAMES
+    assert selected(page) == FIVE
     tick(page, "two.txt").uncheck()
     assert every.evaluate("each => each.indeterminate")
     every.click()
@@ -143,7 +131,7 @@ def test_deleted_ones_come_back_with_one_click(page: Page) -> None:
     assert "sort=uploaded" in page.url
     undo(page)
     expect(page.get_by_text("2 documents are back in your documents.")).to_be_visible()
-    assert sorted(listed(page)) == sorted(NAMES)
+    assert sorted(listed(page)) == sorted(FIVE)
 
 
 def test_each_selected_document_gets_a_link(page: Page, visit: Open) -> None:
@@ -179,7 +167,7 @@ def test_list_is_worked_by_keyboard_alone(page: Page) -> None:
     page.keyboard.press("k")
     expect(tick(page, "three.txt")).to_be_focused()
     page.keyboard.press("Control+a")
-    assert selected(page) == NAMES
+    assert selected(page) == FIVE
     page.keyboard.press("Escape")
     assert selected(page) == []
     page.keyboard.press("Enter")
@@ -193,7 +181,7 @@ def test_delete_key_deletes_and_undo_brings_back(page: Page) -> None:
     undo(page)
     page.goto(SORTED)
     page.keyboard.press("Delete")
-    assert listed(page) == NAMES
+    assert listed(page) == FIVE
 
 
 def test_keys_search_upload_and_explain(page: Page) -> None:
@@ -267,7 +255,7 @@ def test_fingers_select_too(visit: Open) -> None:
         assert size
         assert size["height"] >= 44
     bar(page).get_by_role("button", name="All").tap()
-    assert selected(page) == NAMES
+    assert selected(page) == FIVE
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 

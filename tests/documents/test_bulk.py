@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 from flask import Flask
 from sqlalchemy import select
+from werkzeug.test import TestResponse
 
 from conftest import Browser, user_named
 from documents.folders_stage import folder, put_into, trash_folder
@@ -18,6 +19,7 @@ from documents.keeping_stage import Owner
 from portal import access
 from portal.database import transaction
 from portal.documents import bulk, keeping, undo
+from portal.documents import names as document_names
 from portal.extensions import db
 from portal.models import Document, Folder
 from stage import NOTHING, at_once, database_dump, events, facts, program, twins
@@ -390,6 +392,99 @@ def test_page_about_several_does_not_grow_with_how_often_one_is_named(
     refused = alice.post(MOVE, chosen)
     assert refused.status_code == 409
     assert len(refused.data) < 100_000
+
+
+def put_many(app: Flask, owner: str, count: int, parent: str) -> list[str]:
+    """Make many folders as rows; answers their ids."""
+    owner_row = user_named(app, owner).id
+    with app.app_context(), transaction() as session:
+        above = session.scalar(select(Folder.id).where(Folder.public_id == UUID(parent)))
+        made = [
+            Folder(owner_id=owner_row, parent_id=above, **document_names.in_row(f"{number:03}"))
+            for number in range(count)
+        ]
+        session.add_all(made)
+        session.flush()
+        return [str(each.public_id) for each in made]
+
+
+def test_page_about_five_hundred_is_small(app: Flask, alice: Browser) -> None:
+    source, target = folder(app, alice, "Source"), folder(app, alice, "Target")
+    moved = put_many(app, alice.email, bulk.MOST, source)
+    put_many(app, alice.email, 51, target)
+    query = "&".join(f"moved_folder={each}" for each in moved)
+    answer = alice.get(f"/documents/move?{query}&at={target}")
+    assert len(answer.data) < 100_000
+    assert "Move “500 folders”" in answer.text
+    assert answer.text.count('name="moved_folder"') == bulk.MOST
+    assert answer.text.count('name="at"') == 2 + 50
+    assert "More folders" in answer.text
+
+
+class Form:
+    """The form in which a place is chosen, as a browser sends it."""
+
+    def __init__(self, browser: Browser, page: str) -> None:
+        self.browser = browser
+        found = re.search(
+            r'<form class="panel" method="get" action="([^"]+)".*?</form>', page, re.DOTALL
+        )
+        assert found, page
+        self.path, self.written = found[1], found[0]
+        self.fields: dict[str, list[str]] = {}
+        for hidden in re.findall(r'<input type="hidden"[^>]*>', self.written):
+            name, value = re.search(r'name="([^"]*)" value="([^"]*)"', hidden).groups()
+            self.fields.setdefault(name, []).append(value)
+
+    def press(self, text: str) -> TestResponse:
+        """Press the button that says so."""
+        for button, said in re.findall(r"(<button[^>]*>)(.*?)</button>", self.written, re.DOTALL):
+            if re.sub("<[^>]+>", "", said).strip() != text:
+                continue
+            name, value = re.search(r'name="([^"]*)" value="([^"]*)"', button).groups()
+            fields = {**self.fields, name: [*self.fields.get(name, []), value]}
+            if 'formmethod="post"' in button:
+                return self.browser.client.post(self.path, data=fields)
+            assert "csrf_token" not in fields, "no address holds it"
+            return self.browser.get(self.path, query_string=fields)
+        raise AssertionError(f"no button says {text}")
+
+    def go(self, text: str) -> Form:
+        answer = self.press(text)
+        assert answer.status_code == 200
+        return Form(self.browser, answer.text)
+
+
+def test_place_for_several_is_found_step_by_step(app: Flask, alice: Browser, three: Any) -> None:
+    taxes, years = folder(app, alice, "Taxes"), folder(app, alice, "Years")
+    put_many(app, alice.email, 60, years)
+    query = "&".join(f"id={each['id']}" for each in three)
+    form = Form(alice, alice.get(f"/documents/move?{query}&moved_folder={taxes}").text)
+    form = form.go("Years").go("More folders").go("055")
+    form = form.go("Years").go("Documents").go("Years").go("More folders").go("059")
+    assert form.press("Move to “059”").status_code == 303
+    assert set(placed(app).values()) == {"059"}
+    form = Form(alice, alice.get(f"/documents/move?{query}").text).go("Documents")
+    assert form.press("Move to the top").status_code == 303
+    assert set(placed(app).values()) == {None}
+
+
+@pytest.mark.parametrize("kind", ["document", "folder"])
+def test_place_for_one_is_found_step_by_step(
+    app: Flask, alice: Browser, three: Any, kind: str
+) -> None:
+    years, moved = folder(app, alice, "Years"), folder(app, alice, "Moved")
+    put_many(app, alice.email, 60, years)
+    put_into(app, three[0], moved)
+    path = three[0]["url"] if kind == "document" else f"/folders/{moved}"
+    form = Form(alice, alice.get(f"{path}/move?at=").text)
+    form = form.go("Years").go("More folders").go("055")
+    assert form.press("Move to “055”").status_code == 303
+    if kind == "document":
+        assert placed(app)["one.txt"] == "055"
+    else:
+        way = alice.get(f"/folders/{moved}/move").text
+        assert ">055</button>" in way
 
 
 def test_place_for_several_is_chosen_on_a_page(alice: Browser, bob: Browser, three: Any) -> None:

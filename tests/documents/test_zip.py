@@ -241,6 +241,19 @@ def test_damaged_document_is_left_out_and_named(app: Flask, alice: Browser, deed
         assert b"deed.pdf: its stored file is missing or damaged" in found["NOT-INCLUDED.txt"]
 
 
+@pytest.mark.parametrize("end", ["\u2028", "\u2029"])
+def test_name_adds_no_line_to_what_is_left_out(app: Flask, alice: Browser, end: str) -> None:
+    document = alice.upload(f"one{end}two.pdf", DEED)
+    assert document["name"] == f"one{end}two.pdf"
+    taxes = folder(app, alice, f"Taxes{end}2026")
+    put_into(app, document, taxes)
+    (path,) = [path for path in stored_files(app) if path.read_bytes() == DEED]
+    path.unlink()
+    said = read(asked(alice, folder=taxes))["NOT-INCLUDED.txt"].decode()
+    reason = "its stored file is missing or damaged"
+    assert said.splitlines()[2:] == [f"Taxes 2026/one two.pdf: {reason}."]
+
+
 # What happens on the way
 
 

@@ -10,7 +10,7 @@ import struct
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from live.client import CHUNK
@@ -66,8 +66,8 @@ class Large:
         return digest.hexdigest()
 
 
-def pdf(title: str = "The deed of the house", pages: int = 1) -> bytes:
-    """A whole PDF that every viewer opens, with its table of objects."""
+def pdf(title: str = "The deed of the house", pages: int = 1, lines: Sequence[str] = ()) -> bytes:
+    """A whole PDF that every viewer opens, with its table of objects; `lines` on every page."""
     kids = " ".join(f"{4 + 2 * page} 0 R" for page in range(pages))
     objects = [
         "<< /Type /Catalog /Pages 2 0 R >>",
@@ -75,7 +75,8 @@ def pdf(title: str = "The deed of the house", pages: int = 1) -> bytes:
         "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
     ]
     for page in range(pages):
-        text = f"BT /F1 24 Tf 72 720 Td ({title}, page {page + 1}) Tj ET"
+        more = "".join(f" /F1 10 Tf 0 -14 Td ({line}) Tj" for line in lines)
+        text = f"BT /F1 24 Tf 72 720 Td ({title}, page {page + 1}) Tj{more} ET"
         fonts = "/Resources << /Font << /F1 3 0 R >> >>"
         frame = f"/Parent 2 0 R /MediaBox [0 0 595 842] /Contents {5 + 2 * page} 0 R"
         objects += [

@@ -14,28 +14,28 @@ from pathlib import Path
 
 import pytest
 
-from portal.previews import child
+from portal.confinement import starting
+from portal.confinement.limits import Limits
+from portal.jobs import priority
+from portal.previews import child, office, waiting
 from portal.previews.child import Failed, Frame, Impossible, Stopped
-from portal.previews.drawing.limits import Limits
 from portal.previews.kinds import MIB, Kind
 from previews.stage import corners, drawn, given, saved
 
 
 @pytest.fixture
 def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A program of the test's own in the place of the one that draws, under the same limits."""
+    """A program of the test's own in the place of the one that draws, confined like it."""
     package = tmp_path / "drawing"
     package.mkdir()
-    real = Path(child.__file__).parent / "drawing"
-    (package / "__init__.py").touch()
-    (package / "limits.py").write_text((real / "limits.py").read_text())
     monkeypatch.setattr(child, "_HERE", tmp_path)
-    return package / "__main__.py"
+    return package / "child.py"
 
 
 def run(program: Path, code: str, *, stop: threading.Event | None = None) -> list[Frame]:
-    start = "import sys\nfrom .limits import confine\nconfine(sys.argv[3])\n"
-    program.write_text(start + textwrap.dedent(code))
+    program.write_text(
+        f"import sys\ndef main(*_):\n{textwrap.indent(textwrap.dedent(code), '    ')}"
+    )
     with given(b"") as descriptor:
         answer = child.draw(Kind.PDF, "application/pdf", descriptor, stop or threading.Event())
         return list(answer.frames)
@@ -132,19 +132,15 @@ def test_what_it_has_started_ends_with_it(
     program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limited(monkeypatch, wall=2)
-    note = tmp_path / "pid"
-    monkeypatch.setitem(child.LIMITS, Kind.PDF, (Limits(10**9, 5, file_bytes=100), 2.0))
-    code = f"""
-    import subprocess, time
-    pid = subprocess.Popen(["sleep", "600"]).pid
-    open({str(note)!r}, "w").write(str(pid))
+    code = """
+    import os, time
+    os.fork()
     time.sleep(600)
     """
     with pytest.raises(Failed):
         run(program, code)
     time.sleep(0.2)
-    stat = Path("/proc", note.read_text(), "stat")
-    assert not stat.exists() or stat.read_text().split()[2] == "Z"
+    assert subprocess.run(["pgrep", "-f", str(tmp_path)], capture_output=True).stdout == b""
 
 
 def test_it_knows_no_secret_and_stands_back(program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,10 +153,13 @@ def test_it_knows_no_secret_and_stands_back(program: Path, monkeypatch: pytest.M
             run(
                 program,
                 """
-                import json, os, resource
+                import fcntl, json, os, resource
                 limits = [resource.getrlimit(getattr(resource, "RLIMIT_" + name))
                           for name in ("AS", "CPU", "FSIZE", "CORE")]
-                found = [sorted(os.environ), len(os.listdir("/proc/self/fd")), os.nice(0), limits,
+                def is_open(number):
+                    try: return fcntl.fcntl(number, fcntl.F_GETFD) >= 0
+                    except OSError: return False
+                found = [sorted(os.environ), sum(map(is_open, range(1024))), os.nice(0), limits,
                          [name for name in sys.modules if name.startswith(("portal", "flask"))]]
                 sys.stdout.write(json.dumps({"failed": json.dumps(found)[:200]}) + "\\n")
                 """,
@@ -168,31 +167,41 @@ def test_it_knows_no_secret_and_stands_back(program: Path, monkeypatch: pytest.M
     finally:
         os.close(secret)
     environment, open_files, niceness, limits, modules = json.loads(str(raised.value))
-    assert set(environment) - {"LC_CTYPE"} == {"LANG", "PATH", "PYTHONPATH"}
-    assert open_files == 4  # its three, and the listing itself
+    assert set(environment) - {"LC_CTYPE"} == {"LANG", "PATH"}
+    assert open_files == 3
     assert niceness >= 15
     assert limits == [[1024 * MIB] * 2, [60, 61], [0, 0], [0, 0]]
     assert modules == []
 
 
-def test_the_limits_cannot_be_lifted() -> None:
-    code = (
-        "import resource, sys; sys.path.insert(0, sys.argv[1])\n"
-        "from limits import confine; confine(sys.argv[2])\n"
+def test_it_waits_for_everybody(program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where it did not ask for that itself."""
+    limited(monkeypatch, niceness=0)
+    code = f"""
+    import json, os, time
+    until = time.monotonic() + 30
+    while os.nice(0) < {priority.NICENESS} and time.monotonic() < until: time.sleep(0.01)
+    sys.stdout.write(json.dumps({{"failed": str(os.nice(0))}}) + "\\n")
+    """
+    with pytest.raises(Failed, match=f"^{priority.NICENESS}$"):
+        run(program, code)
+
+
+def test_claim_lasts_longer_than_any_drawing() -> None:
+    longest = max(seconds for _, seconds in child.LIMITS.values()) + office.WALL_SECONDS
+    assert waiting.LEASE.total_seconds() > longest
+
+
+def test_the_limits_are_there_before_the_program(tmp_path: Path) -> None:
+    (tmp_path / "writes.py").write_text(
         "import os\n"
-        "try: os.write(os.open('/tmp/' + sys.argv[3], os.O_CREAT | os.O_WRONLY), b'x')\n"
-        "except OSError as error: print(error.errno)\n"
+        "def main():\n"
+        "    try: os.write(os.memfd_create('any'), b'x')\n"
+        "    except OSError as error: print(error.errno)\n"
     )
-    here = Path(child.__file__).parent / "drawing"
-    name = f"portal-test-{os.getpid()}"
-    limits = Limits(memory_bytes=512 * MIB, cpu_seconds=5).as_argument()
-    try:
-        done = subprocess.run(
-            [sys.executable, "-c", code, str(here), limits, name], capture_output=True, text=True
-        )
-        assert done.stdout.split()[-1] == "27", done  # EFBIG
-    finally:
-        Path("/tmp", name).unlink(missing_ok=True)
+    command = starting.module(tmp_path, "writes", [], Limits(512 * MIB, cpu_seconds=5))
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.stdout.split() == ["27"], done  # EFBIG
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 0
 
 

@@ -7,6 +7,7 @@ import stat
 import threading
 from datetime import timedelta
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from sqlalchemy import delete, select, update
 from conftest import Browser, user_named
 from portal import storage
 from portal.admin import checks
+from portal.confinement.limits import Limits
 from portal.documents import housekeeping
 from portal.errors import NoSpace
 from portal.extensions import db
@@ -27,7 +29,6 @@ from portal.models import (
     utcnow,
 )
 from portal.previews import child, making, waiting
-from portal.previews.drawing.limits import Limits
 from portal.previews.kinds import Kind
 from portal.previews.waiting import TRIES, Lost
 from previews.stage import (
@@ -147,7 +148,7 @@ def test_only_the_newest_version_is_drawn(app: Flask, alice: Browser, photo: Any
 def instead(monkeypatch: pytest.MonkeyPatch, folder: Path, code: str) -> None:
     """Put a program of the test's own in the place of the one that draws."""
     (folder / "drawing").mkdir()
-    (folder / "drawing" / "__main__.py").write_text(code)
+    (folder / "drawing" / "child.py").write_text(f"def main(*_):\n{indent(code, '    ')}")
     monkeypatch.setattr(child, "_HERE", folder)
 
 
@@ -280,12 +281,9 @@ def test_page_of_death_costs_the_pages_after_it(
     app: Flask, alice: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     document = upload(alice, "a.pdf", pdf(6, 300, 300))
-    there = str(Path(child.__file__).parent)
     # The real one, which dies where it would draw the third page.
-    code = f"""
-import os, signal, sys
-sys.path.insert(0, {there!r})
-sys.modules.pop("drawing")
+    code = """
+import os, signal
 from drawing import pages
 draw_page = pages._draw_page
 def until_the_third(document, number):
@@ -293,9 +291,13 @@ def until_the_third(document, number):
         os.kill(os.getpid(), signal.SIGSEGV)
     draw_page(document, number)
 pages._draw_page = until_the_third
-pages.draw(os.fdopen(os.open("/proc/self/fd/0", os.O_RDONLY), "rb"), "")
+os.lseek(0, 0, os.SEEK_SET)
+pages.draw(os.fdopen(0, "rb"), "")
 """
     instead(monkeypatch, tmp_path, code)
+    for each in ("pages", "emitting"):
+        real = Path(child.__file__).parent / "drawing" / f"{each}.py"
+        (tmp_path / "drawing" / real.name).write_text(real.read_text())
     assert draw(app) == 1
     found = alice.get(f"{document['url']}/preview", headers={"Accept": "application/json"}).json
     assert (found["state"], found["page_count"], len(found["pages"])) == ("made", 2, 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -81,10 +82,12 @@ def test_lost_claim_changes_nothing(app: Flask, alice: Browser) -> None:
 
 
 def test_document_that_kills_its_reader_is_tried_three_times(
-    app: Flask, alice: Browser, monkeypatch: pytest.MonkeyPatch
+    app: Flask, alice: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     document = alice.upload("a.txt", b"words")
-    monkeypatch.setattr(reading, "_RUN", "import os; os.abort()")
+    (tmp_path / "extract").mkdir()
+    (tmp_path / "extract" / "child.py").write_text("import os; os.abort()")
+    monkeypatch.setattr(reading, "_HERE", tmp_path)
     for number in (1, 2):
         assert index(app) == 0
         version = version_of(app, document)
@@ -256,3 +259,42 @@ def test_words_of_a_passage_are_those_of_its_text(app: Flask, alice: Browser) ->
     with app.app_context():
         assert db.session.scalar(select(func.count()).select_from(SearchPassage)) == 1
         assert db.session.scalar(select(SearchPassage.text)) == "words and more words"
+
+
+class Recording(threading.Event):
+    """Never stops anything, and takes no time to rest."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rests: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        assert timeout is not None
+        self.rests.append(timeout)
+        return False
+
+
+def test_long_text_is_cut_and_written_with_rests_in_between(app: Flask, alice: Browser) -> None:
+    upload(alice, "long.txt", b"word and " * (25 * 750))
+    stop = Recording()
+    with app.app_context():
+        assert indexing.index_due(stop) == 1
+        db.session.remove()
+    passages = rows(app)[1]
+    assert passages > 20
+    # After each passage, after each ten that were written, and at the end.
+    assert len(stop.rests) == passages + -(-passages // 10) + 1
+    assert all(0 < rest <= indexing.LONGEST_REST_SECONDS for rest in stop.rests)
+
+
+def test_no_rest_is_longer_than_a_claim(
+    app: Flask, alice: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexing, "REST", 10**9)
+    upload(alice, "a.txt", b"words")
+    stop = Recording()
+    with app.app_context():
+        assert indexing.index_due(stop) == 1
+        db.session.remove()
+    assert max(stop.rests) == indexing.LONGEST_REST_SECONDS
+    assert waiting.LEASE.total_seconds() > 2 * indexing.LONGEST_REST_SECONDS

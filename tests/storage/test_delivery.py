@@ -23,11 +23,12 @@ from portal import database
 from portal.database import transaction
 from portal.models import Version
 from portal.storage import CHUNK, delivery
+from portal.storage.pace import SMALL_BYTES
 from portal.storage.slots import Slots
 from stage import at_once, database_dump, events, stored_files, twins
 
 SIZE = len(DEED)
-LONG = hashlib.shake_256(b"long").digest(5 * CHUNK + 321)
+LONG = hashlib.shake_256(b"long").digest(SMALL_BYTES + 5 * CHUNK + 321)
 SHA256 = hashlib.sha256(DEED).digest()
 ETAG = f'"{SHA256.hex()}"'
 
@@ -526,8 +527,23 @@ def test_memory_of_a_transfer_is_one_chunk(alice: Browser, monkeypatch: pytest.M
     path = alice.upload("long.bin", LONG)["download_url"]
     response = alice.get(path, buffered=False)
     lengths = [len(piece) for piece in response.response]
-    assert lengths == [CHUNK] * 5 + [321]
+    assert lengths == [CHUNK] * (len(LONG) // CHUNK) + [321]
     response.close()
+
+
+@pytest.mark.usefixtures("three_slots")
+def test_small_part_is_read_at_once_and_needs_no_slot(alice: Browser) -> None:
+    path = alice.upload("long.bin", LONG)["download_url"]
+    running = [alice.get(path, buffered=False) for _ in range(3)]
+    before = len(os.listdir("/proc/self/fd"))
+    small = alice.get(path, headers={"Range": f"bytes=7-{SMALL_BYTES + 6}"}, buffered=False)
+    assert small.status_code == 206
+    assert list(small.response) == [LONG[7 : SMALL_BYTES + 7]]
+    assert len(os.listdir("/proc/self/fd")) == before
+    larger = {"Range": f"bytes=7-{SMALL_BYTES + 7}"}
+    assert alice.get(path, headers=larger).status_code == 503
+    for response in running:
+        response.close()
 
 
 @pytest.mark.usefixtures("three_slots")
@@ -570,54 +586,57 @@ def test_slot_is_given_back_when_a_transfer_is_forgotten(alice: Browser) -> None
 def test_too_many_transfers_wait_and_pages_do_not(
     app: Flask, alice: Browser, deed: dict[str, Any]
 ) -> None:
-    running = [alice.get(deed["download_url"], buffered=False) for _ in range(3)]
+    path = alice.upload("long.bin", LONG)["download_url"]
+    running = [alice.get(path, buffered=False) for _ in range(3)]
     before = len(downloads(app))
-    refused = alice.get(deed["download_url"])
+    refused = alice.get(path)
     assert refused.status_code == 503
     assert int(refused.headers["Retry-After"]) > 0
-    assert DEED not in refused.data
+    assert LONG[:99] not in refused.data
     assert "Content-Disposition" not in refused.headers
     assert len(downloads(app)) == before
     assert alice.get("/documents").status_code == 200
-    assert alice.head(deed["download_url"]).status_code == 200
-    assert alice.get(deed["download_url"], headers={"If-None-Match": ETAG}).status_code == 304
+    assert alice.head(path).status_code == 200
+    assert alice.get(path, headers={"If-None-Match": "*"}).status_code == 304
+    assert alice.get(deed["download_url"]).data == DEED  # small: over as soon as it begins
     running[0].close()
-    assert alice.get(deed["download_url"]).data == DEED
+    assert alice.get(path).data == LONG
     for response in running:
         response.close()
 
 
 @pytest.mark.usefixtures("three_slots")
+@pytest.mark.parametrize("content", [DEED, LONG], ids=["small", "long"])
 def test_nothing_is_sent_while_the_log_cannot_be_written(
-    monkeypatch: pytest.MonkeyPatch, make_app: Any
+    monkeypatch: pytest.MonkeyPatch, make_app: Any, content: bytes
 ) -> None:
     monkeypatch.setattr(database, "BUSY_TIMEOUT", 1)
     app = make_app()
     alice = Cast(app).person("alice@example.org", "Alice Archer")
-    deed = alice.upload()
+    path = alice.upload("deed.pdf", content)["download_url"]
     with app.app_context(), locked_log():
-        response = alice.get(deed["download_url"])
+        response = alice.get(path)
     assert response.status_code == 503
-    assert DEED not in response.data
+    assert content[:99] not in response.data
     assert int(response.headers["Retry-After"]) > 0
     assert free_slots() == 3
-    assert alice.get(deed["download_url"]).data == DEED
+    assert alice.get(path).data == content
     assert len(downloads(app)) == 1
 
 
 @pytest.mark.usefixtures("three_slots")
-def test_many_at_once_get_whole_documents_or_503(alice: Browser, deed: dict[str, Any]) -> None:
+def test_many_at_once_get_whole_documents_or_503(alice: Browser) -> None:
+    path = alice.upload("long.bin", LONG)["download_url"]
     browsers = twins(alice, 12)
-    answers = at_once(12, lambda n: browsers[n].get(deed["download_url"]))
+    answers = at_once(12, lambda n: browsers[n].get(path))
     assert {answer.status_code for answer in answers} <= {200, 503}
-    assert all(answer.data == DEED for answer in answers if answer.status_code == 200)
+    assert all(answer.data == LONG for answer in answers if answer.status_code == 200)
 
 
 @pytest.mark.usefixtures("three_slots")
-def test_upload_waits_for_a_slot_too_and_gives_it_back(
-    alice: Browser, deed: dict[str, Any]
-) -> None:
-    running = [alice.get(deed["download_url"], buffered=False) for _ in range(3)]
+def test_upload_waits_for_a_slot_too_and_gives_it_back(alice: Browser) -> None:
+    path = alice.upload("long.bin", LONG)["download_url"]
+    running = [alice.get(path, buffered=False) for _ in range(3)]
     refused = alice.post_json("/documents", {"file": (BytesIO(DEED), "deed.pdf")})
     assert refused.status_code == 503
     assert int(refused.headers["Retry-After"]) > 0

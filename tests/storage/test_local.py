@@ -500,6 +500,24 @@ def test_blob_cut_while_it_is_read_is_an_error_and_no_short_answer(
         next(pieces)
 
 
+def test_small_blob_cut_while_it_is_opened_is_an_error_and_no_short_answer(
+    storage: LocalStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blob = store(storage, b"small and whole")
+    measure = os.fstat
+
+    def measured_and_then_cut(descriptor: int) -> os.stat_result:
+        measured = measure(descriptor)
+        os.truncate(tmp_path / blob, 5)
+        return measured
+
+    before = os.listdir("/proc/self/fd")
+    monkeypatch.setattr(os, "fstat", measured_and_then_cut)
+    with pytest.raises(BlobMissing, match="shorter"):
+        storage.read(blob, 0, 15, 15)
+    assert os.listdir("/proc/self/fd") == before
+
+
 def test_blob_removed_while_it_is_read_is_read_to_its_end(storage: LocalStorage) -> None:
     blob = store(storage, LONG)
     pieces = storage.read(blob, 0, len(LONG), len(LONG))

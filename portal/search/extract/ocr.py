@@ -13,8 +13,9 @@ _MOST_LANGUAGES = 5
 _NOT_LANGUAGES = frozenset({"osd", "equ"})
 
 
+@cache
 def program() -> str | None:
-    """Where it is."""
+    """Where it is, looked for once: every upload asks."""
     return shutil.which("tesseract")
 
 

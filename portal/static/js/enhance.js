@@ -117,7 +117,8 @@ function reveal(button) {
 /** A form goes off once, however often the button is pressed in the meantime. */
 function once(event) {
   const form = event.target;
-  if (event.defaultPrevented || form.method !== "post" || form.hasAttribute("data-upload")) return;
+  const method = event.submitter?.formMethod || form.method;
+  if (event.defaultPrevented || method !== "post" || form.hasAttribute("data-upload")) return;
   if (form.dataset.sent) {
     event.preventDefault();
     return;

@@ -1,4 +1,4 @@
-"""Draw one document: confined first, then what is asked for, then an answer in every case."""
+"""Draw one document: an answer in every case."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import importlib
 import os
 import sys
 
-from .limits import confine
+from .emitting import Impossible, end
+
+_MODULES = {"image": "images", "pdf": "pages", "text": "text"}
 
 
-def main(kind: str, media_type: str, limits: str) -> None:
-    confine(limits)
-    from .emitting import Impossible, end
-
+def main(kind: str, media_type: str) -> None:
+    """Draw what stands on the standard input, and end this process."""
     try:
         drawing = importlib.import_module(f".{_MODULES[kind]}", __package__)
         # Opened anew: the parent's descriptor may stand at the end of what it wrote.
@@ -25,12 +25,6 @@ def main(kind: str, media_type: str, limits: str) -> None:
         end(impossible="limits")
     except Exception as error:  # noqa: BLE001 - the parent decides what becomes of it
         end(failed=f"{type(error).__name__}: {error}"[:200])
-
-
-_MODULES = {"image": "images", "pdf": "pages", "text": "text"}
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
     sys.stdout.flush()
     # Nothing of what a library still holds is worth the time, or the risk, of taking it apart.
     os._exit(0)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import ctypes
-import json
 import os
 import resource
 import signal
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
@@ -23,18 +22,14 @@ class Limits:
     #: The largest file it may write: none at all, for one that answers through a pipe.
     file_bytes: int = 0
     open_files: int = 64
-    #: How much further than everybody else it stands back.
+    #: How far it stands back, at least.
     niceness: int = 15
 
-    def as_argument(self) -> str:
-        return json.dumps(asdict(self))
 
-
-def confine(argument: str) -> None:
-    """Take on the limits that `as_argument` wrote, for this process and what it starts."""
-    limits = Limits(**json.loads(argument))
+def take_on(limits: Limits) -> None:
+    """Take on the limits, for this process and what it starts."""
     # Without an I/O class of its own, the kernel derives that priority from this one.
-    os.nice(limits.niceness)
+    os.nice(max(0, limits.niceness - os.nice(0)))
     for which, most in (
         (resource.RLIMIT_AS, limits.memory_bytes),
         (resource.RLIMIT_FSIZE, limits.file_bytes),
