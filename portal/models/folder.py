@@ -52,6 +52,15 @@ for _name, _columns, _where in (
         sqlite_where=_where,
         postgresql_where=_where,
     )
+#: For searching by name among all folders of one owner.
+Index(
+    "ix_folders_live_sort",
+    Folder.owner_id,
+    Folder.name_sort,
+    Folder.id,
+    sqlite_where=_LIVE,
+    postgresql_where=_LIVE,
+)
 Index(
     "ix_folders_trash",
     Folder.owner_id,

@@ -234,6 +234,16 @@ def test_page_is_found_through_its_index(
         assert "Sort  (" not in plan
 
 
+def test_folders_are_searched_among_ones_own(
+    app: Flask, alice: Browser, statements: list[Asked]
+) -> None:
+    alice.post_json("/folders", {"name": "Taxes"})
+    statements.clear()
+    assert "Taxes" in alice.get("/documents?q=tax").text
+    (asked,) = [each for each in statements if "RECURSIVE" in each.text]
+    assert "ix_folders_live_sort" in _plan(app, *asked)
+
+
 def _plan(app: Flask, statement: str, parameters: Any) -> str:
     with app.app_context(), db.engine.connect() as connection:
         if db.engine.dialect.name == "sqlite":
