@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 
 _PR_SET_PDEATHSIG = 1
@@ -24,12 +25,17 @@ class Limits:
     open_files: int = 64
     #: How far it stands back, at least.
     niceness: int = 15
+    #: Whether it has the processor only while nobody else wants it, where the system can do that.
+    only_idle: bool = True
 
 
 def take_on(limits: Limits) -> None:
     """Take on the limits, for this process and what it starts."""
     # Without an I/O class of its own, the kernel derives that priority from this one.
     os.nice(max(0, limits.niceness - os.nice(0)))
+    if limits.only_idle and hasattr(os, "SCHED_IDLE"):
+        with suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     for which, most in (
         (resource.RLIMIT_AS, limits.memory_bytes),
         (resource.RLIMIT_FSIZE, limits.file_bytes),

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -86,13 +86,16 @@ class Answer:
     page_count: int = 0
 
 
-def draw(kind: Kind, media_type: str, document: int, stop: threading.Event) -> Answer:
+def draw(
+    kind: Kind, media_type: str, document: int, stop: threading.Event, *, again: bool = False
+) -> Answer:
     """Have the document behind the descriptor `document` drawn.
 
-    Going through the frames raises `Impossible`, `Failed` or `Stopped`; what came before that is
-    whole.
+    It waits until nobody else wants the processor, unless it is tried `again`. Going through the
+    frames raises `Impossible`, `Failed` or `Stopped`; what came before that is whole.
     """
     limits, seconds = LIMITS[kind]
+    limits = replace(limits, only_idle=not again)
     answer = Answer(iter(()))
     command = starting.module(_HERE, "drawing.child", [kind.value, media_type], limits)
     answer.frames = _frames(answer, command, document, seconds, stop)
@@ -110,7 +113,9 @@ def running(command: list[str], given: int, **more: Any) -> Iterator[subprocess.
         cwd=more.pop("cwd", "/"),
         # Not ours: it holds the address of the database, and secrets.
         env={"PATH": os.defpath, "LANG": "C.UTF-8", **more},
-        start_new_session=True,
+        # In our session: Linux may share the processor out by session first, and then whoever
+        # waits for an idle one would have as much of it as we have.
+        process_group=0,
     )
     try:
         priority.hold_back(process.pid)

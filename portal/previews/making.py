@@ -123,13 +123,14 @@ def _pictures(claim: Claim, settings: Settings, stop: threading.Event, made: lis
     kind = kinds.drawable(claim.media_type)
     if kind is None:
         raise Impossible("kind")
+    again = claim.tries > 0
     with ExitStack() as stack:
         document = stack.enter_context(_opened(claim, kind))
         if kind is Kind.OFFICE:
             folder = settings.instance_dir / "cache" / "office"
-            document = stack.enter_context(office.as_pdf(document, folder, stop))
+            document = stack.enter_context(office.as_pdf(document, folder, stop, again=again))
             kind = Kind.PDF
-        answer: Answer = child.draw(kind, claim.media_type, document, stop)
+        answer: Answer = child.draw(kind, claim.media_type, document, stop, again=again)
         for frame in answer.frames:
             made.append(_stored(claim, frame))  # noqa: PERF401 - kept whatever comes next
         return answer.page_count

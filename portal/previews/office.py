@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from portal.confinement import starting
@@ -53,8 +54,11 @@ _PROFILE = (
 
 
 @contextmanager
-def as_pdf(document: int, folder: Path, stop: threading.Event) -> Iterator[int]:
-    """A descriptor of the PDF that LibreOffice makes of the one behind `document`.
+def as_pdf(
+    document: int, folder: Path, stop: threading.Event, *, again: bool = False
+) -> Iterator[int]:
+    """A descriptor of the PDF that LibreOffice makes of the one behind `document`; `again` where
+    that failed before (see `child.draw`).
 
     Everything happens in a new folder inside `folder`, which is gone afterwards. Raises
     `Impossible`, `Failed` or `Stopped`.
@@ -83,7 +87,7 @@ def as_pdf(document: int, folder: Path, stop: threading.Event) -> Iterator[int]:
         home = {"HOME": name, "TMPDIR": name}
         with (
             open(os.devnull, "rb") as nothing,
-            running(command(arguments, name), nothing.fileno(), **home) as process,
+            running(command(arguments, name, again=again), nothing.fileno(), **home) as process,
         ):
             _wait(process, stop)
         try:
@@ -96,12 +100,12 @@ def as_pdf(document: int, folder: Path, stop: threading.Event) -> Iterator[int]:
             os.close(made)
 
 
-def command(arguments: list[str], own: str) -> list[str]:
+def command(arguments: list[str], own: str, *, again: bool = False) -> list[str]:
     """A command that runs a program within `LIMITS`, without a network, in the folder `own`."""
     programs = (*_PROGRAMS, _home_of(arguments[0]))
     # LibreOffice asks by a socket there whether it runs already, whatever `TMPDIR` says.
     walls = Walls(runnable=programs, own=own, sockets="/tmp")  # noqa: S108
-    return starting.program(arguments, LIMITS, walls)
+    return starting.program(arguments, replace(LIMITS, only_idle=not again), walls)
 
 
 def _home_of(program: str) -> str:

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from portal import storage
 from portal.errors import PortalError
@@ -85,7 +86,8 @@ def _read(claim: Claim, held: Held[Claim]) -> str:
         raise Unreadable("Reading it was broken off each time.")
     if claim.size_bytes > reading.LARGEST_FILE and claim.reader != "text":
         raise Unreadable("It is too large to be read.")
-    limits = reading.limits_for(claim.reader)
+    # Where nobody ever stops wanting the processor, the next try has its share of it.
+    limits = replace(reading.limits_for(claim.reader), only_idle=claim.tries <= 1)
     return reading.read(claim.reader, _pieces(claim), limits, held.beat).text
 
 

@@ -48,6 +48,8 @@ class Limits:
     #: From its start to its answer, work or not: on a busy machine it waits for everybody.
     seconds: float = 600
     characters: int = LONGEST_TEXT
+    #: Whether it works only while nobody else wants the processor.
+    only_idle: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ def read(
             _HERE,
             "extract.child",
             [reader, str(limits.characters)],
-            confinement.Limits(limits.memory_bytes, limits.cpu_seconds),
+            confinement.Limits(limits.memory_bytes, limits.cpu_seconds, only_idle=limits.only_idle),
             _may_run(reader),
         ),
         stdin=subprocess.PIPE,
@@ -103,7 +105,7 @@ def read(
         stderr=subprocess.DEVNULL,
         cwd="/",
         env={"PATH": os.environ.get("PATH", os.defpath), "OMP_THREAD_LIMIT": "1"},
-        start_new_session=True,  # with it goes whatever it started
+        process_group=0,  # with it goes whatever it started; in our session, as pictures are drawn
     )
     priority.hold_back(process.pid)
     with _Feeding(process, reader, pieces) as feeding:

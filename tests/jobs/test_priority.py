@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
@@ -35,7 +34,7 @@ def leader() -> Iterator[subprocess.Popen[str]]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        start_new_session=True,
+        process_group=0,
     )
     with process:
         yield process
@@ -49,25 +48,10 @@ def standing(pid: int) -> tuple[int, int]:
     return os.getpriority(os.PRIO_PROCESS, pid), ctypes.CDLL(None).syscall(get, 1, pid) >> 13
 
 
-def session_of(pid: int) -> str:
-    """How nice the whole session is; nothing where the kernel does not group by session."""
-    path = Path(f"/proc/{pid}/autogroup")
-    return path.read_text().strip().rpartition(" ")[2] if path.exists() else ""
-
-
 def test_child_that_is_held_back_waits_for_everybody(leader: subprocess.Popen[str]) -> None:
     assert standing(leader.pid)[0] < priority.NICENESS
     priority.hold_back(leader.pid)
     assert standing(leader.pid) == (priority.NICENESS, 3)
-
-
-def test_whole_session_waits_for_other_sessions(leader: subprocess.Popen[str]) -> None:
-    if not session_of(leader.pid):
-        pytest.skip("this kernel does not group processes by session")
-    assert session_of(leader.pid) == "0"
-    priority.hold_back(leader.pid)
-    assert session_of(leader.pid) == str(priority.NICENESS)
-    assert session_of(os.getpid()) == "0"
 
 
 def test_what_the_child_starts_waits_as_well(leader: subprocess.Popen[str]) -> None:
@@ -78,7 +62,6 @@ def test_what_the_child_starts_waits_as_well(leader: subprocess.Popen[str]) -> N
     leader.stdin.flush()
     started = int(leader.stdout.readline())
     assert standing(started) == standing(leader.pid)
-    assert session_of(started) == session_of(leader.pid)
 
 
 def test_child_that_is_gone_is_no_trouble(leader: subprocess.Popen[str]) -> None:

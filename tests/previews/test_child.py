@@ -32,12 +32,15 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return package / "child.py"
 
 
-def run(program: Path, code: str, *, stop: threading.Event | None = None) -> list[Frame]:
+def run(
+    program: Path, code: str, *, stop: threading.Event | None = None, again: bool = False
+) -> list[Frame]:
     program.write_text(
         f"import sys\ndef main(*_):\n{textwrap.indent(textwrap.dedent(code), '    ')}"
     )
     with given(b"") as descriptor:
-        answer = child.draw(Kind.PDF, "application/pdf", descriptor, stop or threading.Event())
+        stop = stop or threading.Event()
+        answer = child.draw(Kind.PDF, "application/pdf", descriptor, stop, again=again)
         return list(answer.frames)
 
 
@@ -185,6 +188,22 @@ def test_it_waits_for_everybody(program: Path, monkeypatch: pytest.MonkeyPatch) 
     """
     with pytest.raises(Failed, match=f"^{priority.NICENESS}$"):
         run(program, code)
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="asks the kernel of Linux")
+@pytest.mark.parametrize(("again", "policy"), [(False, "SCHED_IDLE"), (True, "SCHED_OTHER")])
+def test_only_what_is_tried_again_competes_for_the_processor(
+    program: Path, again: bool, policy: str
+) -> None:
+    code = """
+    import json, os
+    found = [os.sched_getscheduler(0), os.getsid(0)]
+    sys.stdout.write(json.dumps({"failed": json.dumps(found)}) + "\\n")
+    """
+    with pytest.raises(Failed) as raised:
+        run(program, code, again=again)
+    # Of another session it would have as much as this one, if Linux shares it out so.
+    assert json.loads(str(raised.value)) == [getattr(os, policy), os.getsid(0)]
 
 
 def test_claim_lasts_longer_than_any_drawing() -> None:

@@ -237,15 +237,36 @@ def test_told_to_stop_it_is_no_try(
     assert draw(app) == 1
 
 
+def test_second_try_does_not_wait_until_the_machine_is_idle(
+    app: Flask, photo: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, tries = child.draw, []
+
+    def failing_first(*arguments: Any, again: bool) -> child.Answer:
+        tries.append(again)
+        if not again:
+            raise child.Failed("it took too long")
+        return real(*arguments, again=again)
+
+    monkeypatch.setattr(child, "draw", failing_first)
+    assert draw(app) == 0
+    with app.app_context():
+        db.session.execute(update(PreviewState).values(next_try_at=utcnow()))
+        db.session.commit()
+        db.session.remove()
+    assert draw(app) == 1
+    assert tries == [False, True]
+
+
 def test_deleted_while_it_is_drawn_it_leaves_nothing(
     app: Flask, alice: Browser, photo: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = child.draw
 
-    def delete_first(*arguments: Any) -> child.Answer:
+    def delete_first(*arguments: Any, again: bool) -> child.Answer:
         alice.post(f"{photo['url']}/delete")
         alice.post(f"/trash/{photo['id']}/purge")
-        return real(*arguments)
+        return real(*arguments, again=again)
 
     monkeypatch.setattr(child, "draw", delete_first)
     assert draw(app) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import subprocess
@@ -133,6 +134,19 @@ while os.nice(0) < {priority.NICENESS} and time.monotonic() < until: time.sleep(
 print(json.dumps({{'problem': '', 'is_cut': False, 'text': str(os.nice(0))}}))"""
     instead(told)
     assert reading.read("text", iter([b"x"]), Limits()).text == str(priority.NICENESS)
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="asks the kernel of Linux")
+@pytest.mark.parametrize(("only_idle", "policy"), [(True, "SCHED_IDLE"), (False, "SCHED_OTHER")])
+def test_child_has_the_processor_while_nobody_wants_it_or_competes(
+    instead: Callable[[str], None], only_idle: bool, policy: str
+) -> None:
+    instead("""
+import json, os
+found = [os.sched_getscheduler(0), os.getsid(0)]
+print(json.dumps({'problem': '', 'is_cut': False, 'text': json.dumps(found)}))""")
+    text = reading.read("text", iter([b"x"]), Limits(only_idle=only_idle)).text
+    assert json.loads(text) == [getattr(os, policy), os.getsid(0)]
 
 
 def test_children_leave_nothing_behind(tmp_path: Path) -> None:

@@ -55,6 +55,26 @@ def test_what_somebody_reads_nobody_else_does(app: Flask, alice: Browser) -> Non
     assert names(alice, "words") == ["a.txt"]
 
 
+def test_second_try_does_not_wait_until_the_machine_is_idle(
+    app: Flask, alice: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, tries = reading.read, []
+
+    def failing_first(reader: str, pieces: Any, limits: reading.Limits, beat: Any) -> Text:
+        tries.append(limits.only_idle)
+        if limits.only_idle:
+            raise Killed("It took too long.")
+        return real(reader, pieces, limits, beat)
+
+    monkeypatch.setattr(reading, "read", failing_first)
+    alice.upload("a.txt", b"words")
+    assert index(app) == 0
+    change(app, next_index_at=utcnow() - timedelta(seconds=1))
+    assert index(app) == 1
+    assert tries == [True, False]
+    assert names(alice, "words") == ["a.txt"]
+
+
 def test_of_many_that_claim_at_once_each_gets_another(app: Flask, alice: Browser) -> None:
     for number in range(6):
         alice.upload(f"{number}.txt", b"words")
