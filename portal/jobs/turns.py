@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+#: What is due of a queue.
 Due = Select[*tuple[Any, ...]]
 
 
@@ -23,9 +24,7 @@ class Turns:
     since: InstrumentedAttribute[Any]
 
 
-def next_in_turn(
-    session: Session, due: Select[*tuple[Any, ...]], turns: Turns, last: int
-) -> Any | None:
+def next_in_turn(session: Session, due: Due, turns: Turns, last: int) -> Any | None:
     """The row of `due` that comes next after a turn of `last`, locked; None where there is none.
 
     However many wait, it is found by steps through the index and nothing is sorted.
@@ -42,8 +41,6 @@ def next_in_turn(
     return None
 
 
-def _fewest(
-    session: Session, due: Select[*tuple[Any, ...]], turns: Turns, above: int
-) -> int | None:
+def _fewest(session: Session, due: Due, turns: Turns, above: int) -> int | None:
     fewest = due.with_only_columns(turns.tries).where(turns.tries > above)
     return session.scalar(fewest.order_by(turns.tries).limit(1))

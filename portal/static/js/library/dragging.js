@@ -2,9 +2,10 @@
 //
 // Whoever has no mouse moves by "Move" in the row; the server is asked the same either way.
 
-import { announce, enhance } from "../enhance.js";
+import { announce } from "../enhance.js";
 import { el, icon, wordButton } from "../upload/nodes.js";
-import { check, present, token } from "../upload/session.js";
+import { refreshed } from "../upload/refreshing.js";
+import { check, token } from "../upload/session.js";
 
 const KIND = "application/x-portal-item";
 let dragged = null;
@@ -101,13 +102,7 @@ async function send({ url, field }, into, isAgain = false) {
 }
 
 async function refresh() {
-  const { page } = await present();
-  const old = document.querySelector('[data-refresh="documents"]');
-  const fresh = page?.querySelector('[data-refresh="documents"]');
-  if (!old || !fresh) return location.reload();
-  const node = document.importNode(fresh, true);
-  old.replaceWith(node);
-  enhance(node);
+  if (!(await refreshed())) location.reload();
 }
 
 /** Say what came of it above the list, as the server does after a form; with a way back. */
