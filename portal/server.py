@@ -30,7 +30,7 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.mp import MPServer
 
-from portal import stalled
+from portal import cores, stalled
 from portal.audit import refusals
 from portal.lifeline import die_with
 from portal.storage.pace import SMALL_BYTES
@@ -123,8 +123,10 @@ def reserve(host: str, port: int) -> tuple[str, int]:
         ) from error
 
 
-def worker_application(app: Flask, parent: int, opened: Event, port: int) -> WSGIApplication:
-    """Have a process of its own, which ends when `parent` ends, answer with `app`.
+def worker_application(
+    app: Flask, parent: int, opened: Event, port: int, number: int
+) -> WSGIApplication:
+    """Have a process of its own, the `number`th, which ends when `parent` ends, answer with `app`.
 
     It answers nobody before `opened` is set: whoever can reach the portal can then rely on
     its address, and the link of the first start, having been shown.
@@ -136,6 +138,7 @@ def worker_application(app: Flask, parent: int, opened: Event, port: int) -> WSG
     die_with(parent)
     _signals.set_sync_signals = _stop_signal
     memory.configure()
+    cores.choose_home(number)
     _log_like_the_portal()
     stalled.Watch(port).start()
     # What is counted in memory is written when this process is stopped.
@@ -146,7 +149,7 @@ def worker_application(app: Flask, parent: int, opened: Event, port: int) -> WSG
         name for name in os.environ if name.startswith(("PORTAL_", "HTTP_", memory.ALLOCATOR))
     ]:
         del os.environ[name]
-    return Opened(opened, Drained(InOnePiece(app)))
+    return Opened(opened, Drained(cores.Homely(InOnePiece(app))))
 
 
 class Opened:
@@ -310,6 +313,12 @@ class _Server(MPServer):
                     process.kill()
             running[0].join(0.2)
         self.wrks.clear()
+
+    def _spawn_worker(  # type: ignore[override] # granian leaves the same argument out
+        self, idx: int, target: Any, callback_loader: Callable[[int], WSGIApplication]
+    ) -> Any:
+        """Tell each process which one it is; whoever replaces it is the same one."""
+        return super()._spawn_worker(idx, target, functools.partial(callback_loader, idx))
 
     def _respawn_workers(
         self,

@@ -80,7 +80,7 @@ def test_secrets_are_not_in_the_environment_that_requests_get() -> None:
             "import multiprocessing, os\n"
             "from portal import config, server\n"
             "settings = config.load()\n"
-            "server.worker_application(settings, os.getppid(), multiprocessing.Event(), 1)\n"
+            "server.worker_application(settings, os.getppid(), multiprocessing.Event(), 1, 0)\n"
             "print(*os.environ, sep='\\n')\n"
         )
         done = subprocess.run(

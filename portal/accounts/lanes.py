@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TypeVar
 
+from portal import cores
 from portal.errors import Busy
 
 Result = TypeVar("Result")
@@ -63,7 +64,8 @@ def _full() -> Busy:
 
 
 def _give_way() -> None:
-    """Lower the priority of this thread alone; only Linux knows such a thing."""
+    """Let this thread use any processor, and lower its priority; only Linux knows such things."""
+    cores.roam()
     if sys.platform == "linux":
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
