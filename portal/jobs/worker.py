@@ -19,7 +19,7 @@ from portal.config import Settings
 from portal.documents import integrity, resorting
 from portal.errors import PortalError
 from portal.extensions import db
-from portal.jobs import heartbeat, priority
+from portal.jobs import giving_way, heartbeat, priority
 from portal.lifeline import die_with, leave_network
 from portal.mail import delivery
 from portal.previews import making
@@ -82,6 +82,7 @@ def work(app: Flask, parent: int | None = None) -> None:
     if parent is not None:
         die_with(parent)
         leave_network()
+        giving_way.begin(parent)
     stop = threading.Event()
     _obey(stop, parent)
     settings: Settings = app.extensions["settings"]

@@ -14,19 +14,20 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from portal.confinement import starting
 from portal.confinement.limits import Limits
-from portal.jobs import priority
+from portal.jobs.children import running
 from portal.models.preview import Size
 from portal.previews.kinds import MIB, Kind
 
 #: Where the package `drawing` lies.
 _HERE = Path(__file__).resolve().parent
+#: Not ours: what a child of the worker gets.
+ENVIRONMENT = {"PATH": os.defpath, "LANG": "C.UTF-8"}
 _TEXT_TYPE, _PICTURE_TYPE = "text/plain; charset=utf-8", "image/webp"
 #: What a child may use, by what it draws. Wall seconds are for a machine that is busy: it waits
 #: for everybody. With LibreOffice before it, they are less than a claim lasts.
@@ -98,39 +99,8 @@ def draw(
     limits = replace(limits, only_idle=not again)
     answer = Answer(iter(()))
     command = starting.module(_HERE, "drawing.child", [kind.value, media_type], limits)
-    answer.frames = _frames(answer, command, document, seconds, stop)
+    answer.frames = _frames(answer, command, document, seconds, stop, may_wait=not again)
     return answer
-
-
-@contextmanager
-def running(command: list[str], given: int, **more: Any) -> Iterator[subprocess.Popen[bytes]]:
-    """A child with a command of `starting`, in a group of its own that ends with the block."""
-    process = subprocess.Popen(
-        command,
-        stdin=given,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        cwd=more.pop("cwd", "/"),
-        # Not ours: it holds the address of the database, and secrets.
-        env={"PATH": os.defpath, "LANG": "C.UTF-8", **more},
-        # In our session: Linux may share the processor out by session first, and then whoever
-        # waits for an idle one would have as much of it as we have.
-        process_group=0,
-    )
-    try:
-        priority.hold_back(process.pid)
-        yield process
-    finally:
-        end(process)
-
-
-def end(process: subprocess.Popen[bytes]) -> None:
-    """Kill a child and all that it has started, and let go of it."""
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    if process.stdout is not None:
-        process.stdout.close()
 
 
 def judge(process: subprocess.Popen[bytes]) -> Exception:
@@ -142,9 +112,15 @@ def judge(process: subprocess.Popen[bytes]) -> Exception:
 
 
 def _frames(
-    answer: Answer, command: list[str], document: int, seconds: float, stop: threading.Event
+    answer: Answer,
+    command: list[str],
+    document: int,
+    seconds: float,
+    stop: threading.Event,
+    *,
+    may_wait: bool,
 ) -> Iterator[Frame]:
-    with running(command, document) as process:
+    with running(command, document, ENVIRONMENT, may_wait=may_wait) as process:
         pipe = _Pipe(process, time.monotonic() + seconds, stop)
         while True:
             facts = pipe.facts()

@@ -22,7 +22,8 @@ from pathlib import Path
 from portal.confinement import starting
 from portal.confinement.limits import Limits
 from portal.confinement.walls import Walls
-from portal.previews.child import Failed, Impossible, Stopped, judge, running
+from portal.jobs.children import running
+from portal.previews.child import ENVIRONMENT, Failed, Impossible, Stopped, judge
 from portal.previews.kinds import MIB, soffice
 
 LIMITS = Limits(memory_bytes=4096 * MIB, cpu_seconds=90, file_bytes=128 * MIB, open_files=512)
@@ -84,10 +85,11 @@ def as_pdf(
             str(place / "out"),
             str(place / "document"),
         ]
-        home = {"HOME": name, "TMPDIR": name}
+        environment = {**ENVIRONMENT, "HOME": name, "TMPDIR": name}
+        convert = command(arguments, name, again=again)
         with (
             open(os.devnull, "rb") as nothing,
-            running(command(arguments, name, again=again), nothing.fileno(), **home) as process,
+            running(convert, nothing.fileno(), environment, may_wait=not again) as process,
         ):
             _wait(process, stop)
         try:

@@ -7,9 +7,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
 from portal import storage
 from portal.errors import PortalError
+from portal.jobs import giving_way
 from portal.jobs.holding import Held, Stopped
 from portal.jobs.pace import Pace
 from portal.search import reading, waiting, words
@@ -20,9 +22,11 @@ from portal.storage import BlobMissing
 
 log = logging.getLogger(__name__)
 
-#: So many times as long as it worked itself each thread rests: whoever holds Python, or the place
-#: in the line of writers, cannot be made to wait for everybody as a child can.
+#: So many times as long as it worked itself each thread rests while the server is at work: whoever
+#: holds Python, or the place in the line of writers, cannot be made to wait as a child can.
 REST = 7.0
+#: While it is not: somebody may want to write all the same.
+QUIET_REST = 1.0
 #: However long it waited for others: a claim does not last for ever.
 LONGEST_REST_SECONDS = 5.0
 
@@ -30,7 +34,7 @@ LONGEST_REST_SECONDS = 5.0
 def index_due(stop: threading.Event | None = None) -> int:
     """Read what is due until nothing is, or until `stop`; answers how many are done with."""
     stop = stop or threading.Event()
-    pace = Pace(lambda seconds: stop.wait(min(seconds, LONGEST_REST_SECONDS)), REST)
+    pace = Pace(partial(_rest, stop), 1)
     done, last, is_newest = 0, 0, False
     while not stop.is_set() and waiting.is_due():
         is_newest = not is_newest
@@ -47,6 +51,11 @@ def index_due(stop: threading.Event | None = None) -> int:
     while not stop.is_set() and waiting.sweep():
         pace.keep()
     return done
+
+
+def _rest(stop: threading.Event, worked_seconds: float) -> None:
+    share = REST if giving_way.is_busy() else QUIET_REST
+    stop.wait(min(share * worked_seconds, LONGEST_REST_SECONDS))
 
 
 def _index(claim: Claim, stop: threading.Event, pace: Pace) -> bool:

@@ -22,7 +22,7 @@ from typing import Any
 
 from portal.confinement import limits as confinement
 from portal.confinement import starting
-from portal.jobs import priority
+from portal.jobs.children import end, running
 from portal.search.extract.ocr import program
 
 #: Where the package `extract` lies: the child imports it alone, not the whole portal.
@@ -92,33 +92,26 @@ def read(
     `beat` is called now and then; what it raises ends the child. Raises `Unreadable`, `Killed`, and
     what reading `pieces` raises.
     """
-    process = subprocess.Popen(
-        starting.module(
-            _HERE,
-            "extract.child",
-            [reader, str(limits.characters)],
-            confinement.Limits(limits.memory_bytes, limits.cpu_seconds, only_idle=limits.only_idle),
-            _may_run(reader),
-        ),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        cwd="/",
-        env={"PATH": os.environ.get("PATH", os.defpath), "OMP_THREAD_LIMIT": "1"},
-        process_group=0,  # with it goes whatever it started; in our session, as pictures are drawn
+    command = starting.module(
+        _HERE,
+        "extract.child",
+        [reader, str(limits.characters)],
+        confinement.Limits(limits.memory_bytes, limits.cpu_seconds, only_idle=limits.only_idle),
+        _may_run(reader),
     )
-    priority.hold_back(process.pid)
-    with _Feeding(process, reader, pieces) as feeding:
+    environment = {"PATH": os.environ.get("PATH", os.defpath), "OMP_THREAD_LIMIT": "1"}
+    with (
+        running(command, subprocess.PIPE, environment, may_wait=limits.only_idle) as process,
+        _Feeding(process, reader, pieces) as feeding,
+    ):
         try:
             answer = _answer(process, limits, beat)
         finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            code = process.wait()
+            end(process)
     if feeding.error is not None:
         raise feeding.error
-    if code != 0 and not answer:
-        raise Killed(_reason(code))
+    if process.returncode != 0 and not answer:
+        raise Killed(_reason(process.returncode))
     return _understood(answer, limits)
 
 
@@ -140,8 +133,6 @@ class _Feeding:
 
     def __exit__(self, *exc_info: object) -> None:
         self._thread.join()
-        assert self._process.stdout is not None  # noqa: S101 - it is a pipe
-        self._process.stdout.close()
 
     def _feed(self) -> None:
         stdin = self._process.stdin

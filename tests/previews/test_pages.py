@@ -21,7 +21,8 @@ from conftest import Browser, missing
 from live.real_files import docx
 from live.real_files import pdf as written_pdf
 from portal.confinement import landlock
-from portal.previews import child, kinds, office
+from portal.jobs import children
+from portal.previews import kinds, office
 from portal.previews.drawing.text import decoded
 from previews.stage import draw, page, pdf, state_of, thumbnail, upload
 
@@ -333,9 +334,10 @@ print(
     if not Path(python[0]).exists():
         missing("Python of the system", "apt-get install python3-minimal")
     command = office.command(python, str(own))
+    environment = {"HOME": str(own)}
     with (
         open("/dev/null", "rb") as nothing,
-        child.running(command, nothing.fileno(), HOME=str(own)) as process,
+        children.running(command, nothing.fileno(), environment, may_wait=False) as process,
     ):
         assert process.stdout is not None
         said = process.stdout.read().decode().split()

@@ -13,6 +13,7 @@ from sqlalchemy import func, select, update
 
 from conftest import Browser
 from portal.extensions import db
+from portal.jobs import giving_way
 from portal.models import Scan, SearchPassage, SearchText, Version, utcnow
 from portal.search import indexing, reading, waiting
 from portal.search.reading import Killed, Text
@@ -305,6 +306,16 @@ def test_long_text_is_cut_and_written_with_rests_in_between(app: Flask, alice: B
     # After each passage, after each ten that were written, and at the end.
     assert len(stop.rests) == passages + -(-passages // 10) + 1
     assert all(0 < rest <= indexing.LONGEST_REST_SECONDS for rest in stop.rests)
+
+
+@pytest.mark.parametrize(("is_busy", "rest"), [(True, 7.0), (False, 1.0)])
+def test_it_rests_longer_while_the_server_is_at_work(
+    monkeypatch: pytest.MonkeyPatch, is_busy: bool, rest: float
+) -> None:
+    monkeypatch.setattr(giving_way, "is_busy", lambda: is_busy)
+    stop = Recording()
+    indexing._rest(stop, 0.5)
+    assert stop.rests == [0.5 * rest]
 
 
 def test_no_rest_is_longer_than_a_claim(
