@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from flask import Flask, current_app
@@ -16,6 +16,8 @@ from portal.extensions import db
 
 #: Connections a process keeps open.
 _KEPT = 16
+#: Each beside what the driver calls it.
+_Kept = deque[tuple[Connection, Any]]
 
 
 def init_app(app: Flask) -> None:
@@ -50,18 +52,21 @@ class Connections:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self._idle: deque[tuple[Connection, Any]] = deque()
+        self._idle: _Kept = deque()
+        #: For what is lent. Mostly one at a time writes: it finds its statements prepared and its
+        #: pages read, and no other connection holds them, too.
+        self._lent: _Kept = deque()
 
     def fetch_one(self, compiled: Compiled, facts: dict[str, Any]) -> tuple[Any, ...] | None:
         """The first row. Raises `Busy` where the database is locked or away."""
         with unavailable_is_busy():
-            connection, driver = self._take()
+            connection, driver = self._take(self._idle)
             try:
                 row = compiled.fetch_one(driver, facts)
             except BaseException:
                 self._give_up(connection)
                 raise
-        self._put_back(connection, driver)
+        self._put_back(connection, driver, self._idle)
         return row
 
     @contextmanager
@@ -70,32 +75,31 @@ class Connections:
 
         Whatever is raised inside costs the connection, and its transaction with it.
         """
-        connection, driver = self._take()
+        connection, driver = self._take(self._lent)
         try:
             yield driver
         except BaseException:
             self._give_up(connection)
             raise
-        self._put_back(connection, driver)
+        self._put_back(connection, driver, self._lent)
 
     def close(self) -> None:
         """Give every connection back."""
-        while self._idle:
-            try:
-                self._idle.pop()[0].close()
-            except IndexError:  # another thread was quicker
-                return
+        for kept in (self._idle, self._lent):
+            with suppress(IndexError):  # it is empty, or another thread was quicker
+                while True:
+                    kept.pop()[0].close()
 
-    def _take(self) -> tuple[Connection, Any]:
+    def _take(self, kept: _Kept) -> tuple[Connection, Any]:
         try:
-            return self._idle.pop()
+            return kept.pop()
         except IndexError:
             connection = self._open()
             return connection, connection.connection.driver_connection
 
-    def _put_back(self, connection: Connection, driver: Any) -> None:
-        if len(self._idle) < _KEPT:
-            self._idle.append((connection, driver))
+    def _put_back(self, connection: Connection, driver: Any, kept: _Kept) -> None:
+        if len(kept) < _KEPT:
+            kept.append((connection, driver))
         else:
             connection.close()
 

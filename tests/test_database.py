@@ -13,14 +13,15 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import text
+from sqlalchemy import bindparam, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from conftest import Browser
 from portal import access, database
 from portal.errors import Busy, NotFound
 from portal.extensions import db
-from portal.models import AuditEvent
+from portal.models import AuditEvent, User
+from portal.questions import Connections, Question
 from stage import at_once, twins
 
 
@@ -81,3 +82,18 @@ def test_change_stands_when_letting_go_of_the_lock_fails(tmp_path: Path) -> None
 
 def _is(descriptor: Path, path: Path) -> bool:
     return descriptor.exists() and descriptor.samefile(path)
+
+
+def test_what_writes_finds_its_own_connection_again(app: Flask) -> None:
+    """What is prepared for writing takes memory on each connection that once wrote."""
+    question = Question(select(User.id).where(User.email == bindparam("email")))
+    with app.app_context():
+        connections: Connections = app.extensions["connections"]
+        for _ in range(3):
+            with connections.lend() as lent:
+                question.ask(email="nobody@example.org")
+        assert [driver for _, driver in connections._lent] == [lent]
+        assert lent not in [driver for _, driver in connections._idle]
+        connections.close()
+        assert not connections._lent
+        assert not connections._idle

@@ -37,6 +37,7 @@ def test_rows_are_dragged_into_folders_and_out_by_the_way_and_taken_back(
     row(page, "dragged.txt").drag_to(folder(page, "Taxes"))
     expect(page.get_by_text("“dragged.txt” was moved to “Taxes”.").first).to_be_visible()
     expect(row(page, "dragged.txt")).to_have_count(0)
+    expect(page.locator("[data-upload-folder]").first).not_to_have_attribute("hidden", "")
     page.get_by_role("button", name="Undo").click()
     expect(page.get_by_text("“dragged.txt” is back where it was.").first).to_be_visible()
     row(page, "dragged.txt").drag_to(folder(page, "Taxes"))

@@ -23,6 +23,7 @@ if (form()) {
   document.addEventListener("click", choose);
   document.addEventListener("submit", submitted);
   offerFolders();
+  document.addEventListener("portal:refreshed", offerFolders);
   addEventListener("beforeunload", (event) => {
     if (queue.going()) event.preventDefault();
   });
@@ -139,5 +140,5 @@ async function refresh() {
     return;
   }
   shown = done;
-  if (await refreshed()) offerFolders();
+  await refreshed();
 }
