@@ -9,6 +9,8 @@ SMALL_BYTES = 64 * 1024
 #: How many bytes of anything longer travel at a time at first. The server holds up to 16 such
 #: pieces for a reader, and there may be hundreds of slow ones.
 CHUNK = 8 * 1024
+#: Where many read at the same time: their pieces are most of what the server holds then.
+CROWDED_CHUNK = 4 * 1024
 #: Whoever takes pieces as fast as they come gets larger ones, up to this, while few others read.
 LARGEST_CHUNK = 1024 * 1024
 
@@ -30,7 +32,10 @@ class Pace:
         """How many bytes to hand over now, at most."""
         now = time.monotonic()
         is_quick = now - self._taken_at < _QUICK_SECONDS and self._taken_bytes >= _BUFFERED
-        self._chunk = min(2 * self._chunk, LARGEST_CHUNK) if is_quick and few_read else CHUNK
+        if not few_read:
+            self._chunk = CROWDED_CHUNK
+        else:
+            self._chunk = min(2 * self._chunk, LARGEST_CHUNK) if is_quick else CHUNK
         self._taken_at = now
         return self._chunk
 

@@ -23,7 +23,7 @@ from portal.errors import NoSpace, StorageUnavailable
 from portal.storage import blocks, checking, pace, reading
 from portal.storage.base import BlobMissing, Incoming
 from portal.storage.local import LocalStorage
-from portal.storage.pace import CHUNK, LARGEST_CHUNK
+from portal.storage.pace import CHUNK, CROWDED_CHUNK, LARGEST_CHUNK
 
 OWNER = uuid.UUID("5b0c7a1e-6f3d-4a6c-9d55-2f1b7c8d9e0f")
 MIB = 1024 * 1024
@@ -291,7 +291,7 @@ def test_quick_reader_gets_larger_pieces_and_a_slow_one_small_ones_again(
     assert len(next(pieces)) == CHUNK
 
 
-def test_pieces_stay_small_while_many_read(
+def test_pieces_are_smaller_while_many_read(
     storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pace, "_QUICK_SECONDS", 60)
@@ -299,9 +299,9 @@ def test_pieces_stay_small_while_many_read(
     monkeypatch.setattr(reading, "_FEW_READERS", 2)
     blob = store(storage, LONG)
     first, second, third = (storage.read(blob, 0, len(LONG), len(LONG)) for _ in range(3))
-    assert [len(next(first)) for _ in range(3)] == [CHUNK] * 3
+    assert [len(next(first)) for _ in range(3)] == [CROWDED_CHUNK] * 3
     second.close()  # type: ignore[attr-defined]
-    assert [len(next(first)) for _ in range(2)] == [2 * CHUNK, 4 * CHUNK]
+    assert [len(next(first)) for _ in range(2)] == [2 * CROWDED_CHUNK, 4 * CROWDED_CHUNK]
     del third
     assert len(storage._reading) == 1
 
