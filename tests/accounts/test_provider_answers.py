@@ -534,6 +534,7 @@ def test_nobody_waits_for_the_provider(
 
     liar.claims = {"email": None, "email_verified": None}
     liar.userinfo = {"sub": "carol", "email": "carol@example.org", "email_verified": True}
+    alice.upload("first.pdf")  # from now on a connection is kept for writing
     idle = _taken(app)
     liar.meanwhile = look
     assert carol.come_back() == 302
