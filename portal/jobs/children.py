@@ -13,7 +13,7 @@ from portal.jobs import giving_way, priority
 
 @contextmanager
 def running(
-    command: list[str], stdin: int, env: Mapping[str, str], *, may_wait: bool, cwd: str = "/"
+    command: list[str], stdin: int, env: Mapping[str, str], *, may_wait: bool
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A child with a command of `confinement.starting`, in a group that ends with the block.
 
@@ -25,7 +25,7 @@ def running(
         stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        cwd=cwd,
+        cwd="/",
         env=env,
         # In our session: Linux may share the processor out by session first, and then whoever
         # waits for an idle one would have as much of it as we have.
@@ -41,8 +41,9 @@ def running(
 
 def end(process: subprocess.Popen[bytes]) -> None:
     """Kill a child and all that it has started, and let go of what it said."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    if process.returncode is None:  # once it was waited for, its number may be another's
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
     if process.stdout is not None:
         process.stdout.close()

@@ -9,13 +9,14 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from live.client import Bytes, pieces_of
 from live.fixtures import live_portal
 from live.running import LivePortal
+from soon import soon
 
 
 class Slow:
@@ -97,7 +98,7 @@ def test_kill_9_of_the_first_process_takes_the_others_along(mortal: LivePortal) 
     assert others
     os.kill(mortal.pid, signal.SIGKILL)
     mortal.wait(10)
-    assert _soon(lambda: not mortal.pids()), mortal.children()
+    assert soon(lambda: not mortal.pids()), mortal.children()
 
 
 def test_processes_that_die_come_back(mortal: LivePortal) -> None:
@@ -110,17 +111,8 @@ def test_processes_that_die_come_back(mortal: LivePortal) -> None:
         os.kill(pid, signal.SIGKILL)
     alice.close()
     # One for the background at least: the count is what it was.
-    assert _soon(lambda: len(set(mortal.children()) - first) == len(first)), mortal.last_words()
-    assert _soon(mortal.is_ready), mortal.last_words()
+    assert soon(lambda: len(set(mortal.children()) - first) == len(first)), mortal.last_words()
+    assert soon(mortal.is_ready), mortal.last_words()
     beat = mortal.instance / "worker.alive"
-    assert _soon(lambda: beat.exists() and beat.stat().st_mtime > killed_at), mortal.last_words()
+    assert soon(lambda: beat.exists() and beat.stat().st_mtime > killed_at), mortal.last_words()
     assert alice.download(made["download_url"])[2] == made["sha256"]
-
-
-def _soon(is_true: Callable[[], bool], seconds: float = 20) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if is_true():
-            return True
-        time.sleep(0.1)
-    return False

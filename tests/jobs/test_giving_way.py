@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,6 +20,7 @@ from live.fixtures import live_portal, own_database
 from live.running import LivePortal
 from portal.jobs import children, giving_way
 from portal.jobs.giving_way import Attendant, Server
+from soon import soon
 
 __all__ = ["own_database"]
 
@@ -49,15 +49,6 @@ class Busy(Server):
 
     def is_busy(self) -> bool:
         return self.works
-
-
-def soon(condition: Callable[[], object], seconds: float = 20) -> bool:
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def states(group: int) -> set[str]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 from live.fixtures import live_portal, own_database
 from live.running import LivePortal
 from post_office import post_office
+from soon import soon
 
 __all__ = ["own_database"]
 
@@ -21,21 +21,12 @@ def forget_password(portal: LivePortal) -> None:
     assert answer.status == 303
 
 
-def until(condition: Callable[[], object], seconds: float = 20) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return False
-
-
 def test_without_a_mail_server_the_mail_is_in_the_outbox_within_seconds(own_database: str) -> None:
     with live_portal(own_database) as portal:
         portal.create_user(ALICE)
         portal.start()
         forget_password(portal)
-        assert until(lambda: list(portal.instance.glob("outbox/*-reset-*.eml")))
+        assert soon(lambda: list(portal.instance.glob("outbox/*-reset-*.eml")))
 
 
 def test_mail_in_hand_is_sent_before_the_worker_stops(own_database: str) -> None:
